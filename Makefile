@@ -1,0 +1,37 @@
+# The two commands to know: make demo, make test.
+.POSIX:
+.PHONY: demo test setup build spec bench lint clean help
+
+# Where escripts find the compiled application.
+RUN = ERL_LIBS="$$PWD/_build/default/lib" escript
+
+demo: build ## the main features, on modules of this repository
+	$(RUN) examples/demo.escript
+
+test: setup ## every check: Rust and Erlang, tests and static analysis
+	sh scripts/test.sh
+
+setup: ## install what is missing (Erlang, rebar3, C compiler)
+	sh scripts/setup.sh
+
+build: setup ## the application and its native library
+	rebar3 compile
+
+spec: build ## the WebAssembly test suite in the folder DIR
+	$(RUN) test/spec/run.escript "$(DIR)"
+
+bench: build ## the benchmark
+	$(RUN) bench/bench.escript
+
+lint: setup ## the static checks alone
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	rebar3 xref
+	rebar3 dialyzer
+
+clean: ## remove what was built; compiled dependencies stay
+	sh native/build.sh --clean
+	rm -rf _build priv
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
