@@ -173,7 +173,7 @@ release_answer(Project, Env, Config) ->
     ok = file:rename(filename:join(Project, "_build/default/rel/probe"), Moved),
     ok = file:rename(Project, Project ++ ".away"),
     Start = filename:join(Moved, "bin/probe"),
-    {Status, Output} = run(Start, ["foreground"], Moved, [bare_path(Config)]),
+    {Status, Output} = run(Start, ["-noinput"], Moved, [bare_path(Config)]),
     ?assertEqual(0, Status),
     {match, [Answer]} = re:run(Output, "probe: (.*)", [{capture, all_but_first, list}]),
     Answer.

@@ -5,7 +5,7 @@
 -export([start/2, stop/1, answer/0]).
 
 start(_Type, _Args) ->
-    io:format("probe: ~0p~n", [answer()]),
+    io:format("probe: ~w~n", [answer()]),
     ok = init:stop(),
     {ok, spawn_link(fun() -> receive stop -> ok end end)}.
 
