@@ -18,6 +18,7 @@ build: setup ## the application and its native library
 	rebar3 compile
 
 spec: build ## the WebAssembly test suite in the folder DIR
+	@test -n "$(DIR)" || { echo "usage: make spec DIR=folder" >&2; exit 2; }
 	$(RUN) test/spec/run.escript "$(DIR)"
 
 bench: build ## the benchmark

@@ -145,13 +145,13 @@ the_library_stays_mapped_when_its_module_is_purged(Config) ->
 %% Those who use it
 
 a_project_uses_it_as_a_checkout(Config) ->
-    Project = probe_project(?config(root, Config), Config),
+    Project = example_project(?config(root, Config), Config),
     {0, _} = rebar3(["compile"], Project, []),
     Paths = filelib:wildcard(filename:join(Project, "_build/default/{lib,checkouts}/*/ebin")),
-    ?assertEqual({ok, [42]}, evaluate("probe:answer()", Paths, Config)).
+    ?assertEqual({ok, [42]}, evaluate("adder:add(40, 2)", Paths, Config)).
 
 a_release_runs_elsewhere_without_cargo(Config) ->
-    Project = probe_project(?config(root, Config), Config),
+    Project = example_project(?config(root, Config), Config),
     ?assertEqual("{ok,[42]}", release_answer(Project, [], Config)).
 
 %% A copy, because the library that this VM has loaded must not give way to the stub.
@@ -162,7 +162,7 @@ a_release_with_the_stub_answers_native_unavailable(Config) ->
     ok = file:make_dir(Source),
     {0, _} = run(
         os:find_executable("cp"), ["-R" | Parts] ++ [Source ++ "/"], ?config(root, Config), []),
-    Project = probe_project(Source, Config),
+    Project = example_project(Source, Config),
     Answer = release_answer(Project, [{"WASMBEAM_NATIVE", "stub"}], Config),
     ?assertMatch("{error,{native_unavailable," ++ _, Answer).
 
@@ -170,18 +170,19 @@ a_release_with_the_stub_answers_native_unavailable(Config) ->
 release_answer(Project, Env, Config) ->
     {0, _} = rebar3(["release"], Project, Env),
     Moved = filename:join(?config(scratch, Config), "moved"),
-    ok = file:rename(filename:join(Project, "_build/default/rel/probe"), Moved),
+    ok = file:rename(filename:join(Project, "_build/default/rel/adder"), Moved),
     ok = file:rename(Project, Project ++ ".away"),
-    Start = filename:join(Moved, "bin/probe"),
+    Start = filename:join(Moved, "bin/adder"),
     {Status, Output} = run(Start, ["-noinput"], Moved, [bare_path(Config)]),
     ?assertEqual(0, Status),
-    {match, [Answer]} = re:run(Output, "probe: (.*)", [{capture, all_but_first, list}]),
+    {match, [Answer]} = re:run(Output, "adder: (.*)", [{capture, all_but_first, list}]),
     Answer.
 
-probe_project(WasmbeamDir, Config) ->
-    Project = filename:join(?config(scratch, Config), "probe"),
-    Template = filename:join(?config(data_dir, Config), "probe"),
-    {0, _} = run(os:find_executable("cp"), ["-R", Template, Project], ".", []),
+example_project(WasmbeamDir, Config) ->
+    Project = filename:join(?config(scratch, Config), "project"),
+    Example = filename:join(?config(root, Config), "examples/release"),
+    ok = file:make_dir(Project),
+    {0, _} = run(os:find_executable("cp"), ["-R", "rebar.config", "src", Project], Example, []),
     Checkout = filename:join(Project, "_checkouts/wasmbeam"),
     ok = filelib:ensure_dir(Checkout),
     ok = file:make_symlink(WasmbeamDir, Checkout),
