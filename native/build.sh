@@ -41,7 +41,8 @@ build_rust() {
 
 build_stub() {
     command -v erl >/dev/null || die "the stub needs Erlang: erl is not in PATH"
-    command -v "${CC:-cc}" >/dev/null || die "the stub needs a C compiler: ${CC:-cc} is not in PATH"
+    cc=${CC:-cc} # may hold arguments
+    command -v "${cc%% *}" >/dev/null || die "the stub needs a C compiler: $cc is not in PATH"
     headers=$(erl -noshell -eval \
         'io:put_chars(filename:join([code:root_dir(), "usr", "include"])), halt().')
     [ -f "$headers/erl_nif.h" ] || die "no erl_nif.h in $headers (Debian: package erlang-dev)"
@@ -51,7 +52,7 @@ build_stub() {
         *) shared="-shared" ;;
     esac
     # shellcheck disable=SC2086 # lists of flags
-    "${CC:-cc}" -O2 -Wall -Wextra -fPIC $shared ${CFLAGS:-} -I"$headers" -I"$scratch" \
+    $cc -O2 -Wall -Wextra -fPIC $shared ${CFLAGS:-} -I"$headers" -I"$scratch" \
         -o "$scratch/stub.so" c_src_stub/wasmbeam_nif_stub.c
     put "$scratch/stub.so"
 }
@@ -71,7 +72,8 @@ put() {
 if [ "${1:-}" = --clean ]; then
     rm -f priv/wasmbeam_nif.so
     if command -v cargo >/dev/null; then
-        cargo clean --quiet --release --package wasmbeam-nif --package wasmbeam-core
+        cargo clean --quiet --release --package wasmbeam-nif --package wasmbeam-core ||
+            say "cargo clean failed: what it compiled stays"
     fi
     exit 0
 fi

@@ -21,7 +21,8 @@ erlang_is_complete() {
 }
 
 missing() {
-    command -v "${CC:-cc}" >/dev/null || return 0
+    cc=${CC:-cc} # may hold arguments
+    command -v "${cc%% *}" >/dev/null || return 0
     command -v rebar3 >/dev/null || return 0
     command -v erl >/dev/null || return 0
     ! erlang_is_complete

@@ -11,6 +11,7 @@
     every_function_of_the_stub_answers_native_unavailable/1,
     the_stub_survives_a_reload_of_its_module/1,
     the_library_is_found_beside_the_beam_files_where_the_application_is_unknown/1,
+    application_and_crates_have_one_version/1,
     the_library_has_every_declared_function/1,
     without_cargo_the_stub_is_built/1,
     without_cargo_asking_for_rust_fails/1,
@@ -34,6 +35,7 @@ groups() ->
             the_library_is_found_beside_the_beam_files_where_the_application_is_unknown
         ]},
         {build, [], [
+            application_and_crates_have_one_version,
             the_library_has_every_declared_function,
             without_cargo_the_stub_is_built,
             without_cargo_asking_for_rust_fails,
@@ -95,6 +97,14 @@ the_library_is_found_beside_the_beam_files_where_the_application_is_unknown(Conf
     ?assertEqual({{error, bad_name}, module}, evaluate(Expr, Ebin, Config)).
 
 %% The build
+
+application_and_crates_have_one_version(Config) ->
+    {ok, [{application, wasmbeam, Properties}]} =
+        file:consult(filename:join(code:lib_dir(wasmbeam), "ebin/wasmbeam.app")),
+    {ok, Cargo} = file:read_file(filename:join(?config(root, Config), "Cargo.toml")),
+    {match, [Version]} =
+        re:run(Cargo, "^version = \"(.*)\"$", [multiline, {capture, all_but_first, list}]),
+    ?assertEqual(Version, proplists:get_value(vsn, Properties)).
 
 the_library_has_every_declared_function(_Config) ->
     {module, _} = code:ensure_loaded(wasmbeam_nif),
