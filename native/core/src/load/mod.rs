@@ -1,0 +1,93 @@
+//! What happens to a module's bytes before they are compiled.
+//!
+//! The engine compiles the current standard. Modules of toolchains that still emit the legacy
+//! exception handling instructions are [translated](legacy_exceptions) to the standard ones, and
+//! what a module keeps to itself is [exported under reserved names](instrument) where the whole
+//! state of its instances has to be reachable.
+
+mod error;
+pub mod instrument;
+pub mod legacy_exceptions;
+mod sections;
+
+use std::borrow::Cow;
+use std::fmt;
+
+pub use error::LoadError;
+
+/// Which transformations [`prepare`] applies beside those that compiling needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Prepare {
+    /// Export memories, mutable globals and tables under [reserved names](instrument).
+    pub expose_internals: bool,
+}
+
+/// Transforms a binary module into one that the engine compiles.
+///
+/// The answer is borrowed where nothing had to change. The result is a function of the bytes and
+/// the options alone, so that both may serve as the key of a cache.
+///
+/// # Errors
+///
+/// See [`LoadError`]. A module without legacy instructions is not validated here: compiling does
+/// that.
+pub fn prepare(wasm: &[u8], options: Prepare) -> Result<Cow<'_, [u8]>, LoadError> {
+    let translated = legacy_exceptions::translate(wasm)?;
+    if !options.expose_internals {
+        return Ok(translated);
+    }
+    match translated {
+        Cow::Borrowed(wasm) => instrument::expose_internals(wasm),
+        Cow::Owned(wasm) => {
+            let exposed = instrument::expose_internals(&wasm)?.into_owned();
+            Ok(Cow::Owned(exposed))
+        }
+    }
+}
+
+/// What some bytes look like, judged by their beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A binary module.
+    Module,
+    /// A binary component.
+    Component,
+    /// The text format, of a module or a component.
+    Text,
+    /// Anything else.
+    Unknown,
+}
+
+impl Kind {
+    /// Tells what `bytes` look like.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Self::Module,
+            // The second half of the version field is the layer: 1 is a component.
+            [0, b'a', b's', b'm', _, _, 1, 0, ..] => Self::Component,
+            _ => match bytes.trim_ascii_start() {
+                [b'(', ..] | [b';', b';', ..] => Self::Text,
+                _ => Self::Unknown,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Module => "a binary module",
+            Self::Component => "a component",
+            Self::Text => "the text format",
+            Self::Unknown => "something else",
+        })
+    }
+}
+
+fn require_module(bytes: &[u8]) -> Result<(), LoadError> {
+    match Kind::of(bytes) {
+        Kind::Module => Ok(()),
+        kind => Err(LoadError::NotAModule(kind)),
+    }
+}

@@ -1,0 +1,77 @@
+//! A module as a row of sections, so that one is rewritten and the others copied as they are.
+
+use std::ops::Range;
+
+use wasm_encoder::Encode;
+use wasmparser::Payload;
+
+use super::LoadError;
+
+/// The magic number and the version.
+pub const HEADER_LEN: usize = 8;
+
+/// Where a section lies in the module.
+#[derive(Debug, Clone)]
+pub struct Section {
+    pub id: u8,
+    /// The section with its id and size.
+    pub whole: Range<usize>,
+    pub contents: Range<usize>,
+}
+
+/// Collects the sections of a module from the payloads of a parser that is run over it.
+#[derive(Debug, Default)]
+pub struct Sections(Vec<Section>);
+
+impl Sections {
+    pub fn note(&mut self, payload: &Payload<'_>) {
+        if let Some((id, contents)) = payload.as_section() {
+            let start = self.0.last().map_or(HEADER_LEN, |last| last.whole.end);
+            let whole = start..contents.end;
+            self.0.push(Section {
+                id,
+                whole,
+                contents,
+            });
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Section> {
+        self.0.iter()
+    }
+}
+
+/// Appends a section with a header of its own.
+pub fn append_section(
+    out: &mut Vec<u8>,
+    id: u8,
+    contents: &[u8],
+    offset: usize,
+) -> Result<(), LoadError> {
+    out.push(id);
+    append_sized(out, contents, offset)
+}
+
+/// Appends bytes preceded by their number.
+pub fn append_sized(out: &mut Vec<u8>, bytes: &[u8], offset: usize) -> Result<(), LoadError> {
+    encode_len(out, bytes.len(), offset)?;
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+pub fn encode_len(out: &mut Vec<u8>, len: usize, offset: usize) -> Result<(), LoadError> {
+    let len = u32::try_from(len).map_err(|_| LoadError::Limit {
+        offset,
+        what: "bytes in a section",
+        limit: u32::MAX as usize,
+    })?;
+    len.encode(out);
+    Ok(())
+}
+
+/// The bytes of `range`, which a parser found in this very module.
+pub fn slice(wasm: &[u8], range: Range<usize>) -> Result<&[u8], LoadError> {
+    let offset = range.start;
+    wasm.get(range)
+        .ok_or_else(|| LoadError::invalid(offset, "unexpected end of the module"))
+}

@@ -1,0 +1,10 @@
+//! What happens to a module before it is compiled.
+
+mod support;
+
+mod hostile_modules;
+mod internal_items;
+mod kinds;
+mod legacy_scripts;
+mod legacy_structure;
+mod mutations;
