@@ -4,4 +4,24 @@
 //! engine, and is tested by `cargo test` alone.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod compile;
+mod engine;
+mod error;
+mod global;
+mod limits;
 pub mod load;
+mod memory;
+mod module;
+pub mod store;
+mod table;
+mod ticker;
+mod value;
+
+pub use engine::{Engine, EngineConfig, Optimize};
+pub use error::{Error, ExceptionInfo, Frame, Interruption, Result, TrapInfo};
+pub use limits::Limits;
+pub use memory::MemorySelector;
+pub use module::{Export, Import, Module, kind};
+pub use table::TableSelector;
+pub use value::{FuncRef, Hierarchy, HostObject, ObjectKind, ObjectRef, Signature, Value};
+pub use wasmtime::{ExternType, HeapType, RefType, ValType};

@@ -1,2 +1,18 @@
 //! The Erlang face of `wasmbeam-core`: terms, resources and scheduling.
+//!
+//! The functions here are those of the Erlang module `wasmbeam_nif`. Each decodes, does one thing,
+//! and encodes; policy is in Erlang.
 #![deny(unsafe_op_in_unsafe_fn)]
+
+mod access;
+mod atoms;
+mod call;
+mod error;
+mod instance;
+mod module;
+mod reaper;
+mod store;
+mod term;
+mod tickets;
+
+rustler::init!("wasmbeam_nif");

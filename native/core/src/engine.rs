@@ -1,0 +1,120 @@
+//! Compiler and runtime configuration.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use parking_lot::Mutex;
+use wasmtime::{Collector, Config, OptLevel};
+
+use crate::error::{Error, Result};
+use crate::ticker;
+
+/// Stack of a guest's own frames.
+const GUEST_STACK: usize = 512 << 10;
+/// A fiber's whole stack: the guest's part and room for host functions.
+const FIBER_STACK: usize = 1 << 20;
+/// A garbage-collected heap starts small and moves when it outgrows this: the default of 4 GiB
+/// of address space for each would halve the number of instances that fit.
+const GC_HEAP_RESERVATION: u64 = 1 << 20;
+const MAX_BACKTRACE_FRAMES: usize = 64;
+
+/// What code is compiled to and how it runs. Each combination has an engine of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct EngineConfig {
+    /// Count fuel (costs speed).
+    pub fuel: bool,
+    /// Equal inputs give equal results on every machine: canonical NaN, one semantics for relaxed
+    /// SIMD.
+    pub deterministic: bool,
+    pub optimize: Optimize,
+}
+
+/// How much work the compiler puts into the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Optimize {
+    None,
+    #[default]
+    Speed,
+    SpeedAndSize,
+}
+
+/// A compiler and the runtime that its code needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: wasmtime::Engine,
+    config: EngineConfig,
+}
+
+static ENGINES: LazyLock<Mutex<HashMap<EngineConfig, Engine>>> = LazyLock::new(Mutex::default);
+
+impl Engine {
+    /// The engine for a configuration, made at its first use.
+    ///
+    /// # Errors
+    /// `Internal` if the machine cannot run it.
+    pub fn get(config: EngineConfig) -> Result<Self> {
+        let mut engines = ENGINES.lock();
+        if let Some(engine) = engines.get(&config) {
+            return Ok(engine.clone());
+        }
+        let engine = Self::new(config)?;
+        engines.insert(config, engine.clone());
+        Ok(engine)
+    }
+
+    fn new(config: EngineConfig) -> Result<Self> {
+        let inner =
+            wasmtime::Engine::new(&settings(config)).map_err(|e| Error::internal(e.root_cause()))?;
+        if !ticker::register(&inner) {
+            return Err(Error::internal("the ticker thread cannot be started"));
+        }
+        Ok(Self { inner, config })
+    }
+
+    pub fn config(&self) -> EngineConfig {
+        self.config
+    }
+
+    pub(crate) fn inner(&self) -> &wasmtime::Engine {
+        &self.inner
+    }
+
+    /// Pays once for what the first guest call on a thread would have to set up.
+    pub fn prepare_thread() {
+        wasmtime::Engine::tls_eager_initialize();
+    }
+}
+
+fn settings(config: EngineConfig) -> Config {
+    let mut settings = Config::new();
+    settings
+        .epoch_interruption(true)
+        .consume_fuel(config.fuel)
+        .cranelift_nan_canonicalization(config.deterministic)
+        .relaxed_simd_deterministic(config.deterministic)
+        .cranelift_opt_level(match config.optimize {
+            Optimize::None => OptLevel::None,
+            Optimize::Speed => OptLevel::Speed,
+            Optimize::SpeedAndSize => OptLevel::SpeedAndSize,
+        })
+        .max_wasm_stack(GUEST_STACK)
+        .async_stack_size(FIBER_STACK)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(MAX_BACKTRACE_FRAMES))
+        .collector(Collector::DeferredReferenceCounting)
+        .gc_heap_reservation(GC_HEAP_RESERVATION)
+        .gc_heap_guard_size(0)
+        .gc_heap_reservation_for_growth(GC_HEAP_RESERVATION)
+        .concurrency_support(false)
+        .wasm_memory64(true)
+        .wasm_multi_memory(true)
+        .wasm_tail_call(true)
+        .wasm_function_references(true)
+        .wasm_gc(true)
+        .wasm_exceptions(true)
+        .wasm_extended_const(true)
+        .wasm_relaxed_simd(true)
+        .wasm_wide_arithmetic(true)
+        .wasm_custom_page_sizes(true)
+        .wasm_threads(true);
+    settings
+}

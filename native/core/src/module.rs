@@ -1,0 +1,168 @@
+//! Compiled modules and what they import and export.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wasmtime::{ExternType, ModuleExport};
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::load::{self, LoadError, Prepare, instrument};
+use crate::value::Signature;
+
+/// A compiled module. It can be instantiated any number of times, from any thread.
+pub struct Module {
+    engine: Engine,
+    inner: wasmtime::Module,
+    imports: Vec<Import>,
+    exports: Vec<Export>,
+    by_name: HashMap<String, usize>,
+    visible_exports: usize,
+}
+
+/// What a module asks for.
+#[derive(Debug, Clone)]
+pub struct Import {
+    pub module: String,
+    pub name: String,
+    pub ty: ExternType,
+}
+
+/// What a module offers.
+#[derive(Clone)]
+pub struct Export {
+    pub name: String,
+    pub ty: ExternType,
+    /// Of a function.
+    pub signature: Option<Arc<Signature>>,
+    pub(crate) handle: ModuleExport,
+}
+
+impl Module {
+    /// Compiles a module, in its binary form or as text. Takes long, and much stack.
+    ///
+    /// # Errors
+    /// `InvalidModule`.
+    pub fn compile(engine: &Engine, source: &[u8]) -> Result<Self> {
+        let binary = wat::parse_bytes(source).map_err(|error| Error::InvalidModule {
+            message: error.to_string(),
+            offset: None,
+        })?;
+        let prepared = load::prepare(
+            &binary,
+            Prepare {
+                expose_internals: true,
+            },
+        )?;
+        let inner = wasmtime::Module::from_binary(engine.inner(), &prepared).map_err(|error| {
+            Error::InvalidModule {
+                message: format!("{error:#}"),
+                offset: None,
+            }
+        })?;
+        Self::new(engine.clone(), inner)
+    }
+
+    fn new(engine: Engine, inner: wasmtime::Module) -> Result<Self> {
+        let imports = inner
+            .imports()
+            .map(|import| Import {
+                module: import.module().to_owned(),
+                name: import.name().to_owned(),
+                ty: import.ty(),
+            })
+            .collect();
+        let mut exports = Vec::new();
+        for export in inner.exports() {
+            let ty = export.ty();
+            exports.push(Export {
+                name: export.name().to_owned(),
+                signature: ty.func().map(|ty| Arc::new(Signature::from(ty))),
+                ty,
+                handle: inner
+                    .get_export_index(export.name())
+                    .ok_or_else(|| Error::internal("an export without an index"))?,
+            });
+        }
+        // The module's own exports come first, in its order, then those added by the loader.
+        let (visible, hidden): (Vec<_>, Vec<_>) = exports
+            .into_iter()
+            .partition(|export| !instrument::is_reserved(&export.name));
+        let visible_exports = visible.len();
+        let exports: Vec<_> = visible.into_iter().chain(hidden).collect();
+        let by_name = exports
+            .iter()
+            .enumerate()
+            .map(|(index, export)| (export.name.clone(), index))
+            .collect();
+        Ok(Self {
+            engine,
+            inner,
+            imports,
+            exports,
+            by_name,
+            visible_exports,
+        })
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// From the name section.
+    pub fn name(&self) -> Option<&str> {
+        self.inner.name()
+    }
+
+    /// In the module's order.
+    pub fn imports(&self) -> &[Import] {
+        &self.imports
+    }
+
+    /// In the module's order.
+    pub fn exports(&self) -> &[Export] {
+        &self.exports[..self.visible_exports]
+    }
+
+    /// The index of an export, by name.
+    pub fn export_index(&self, name: &str) -> Option<usize> {
+        self.by_name
+            .get(name)
+            .copied()
+            .filter(|index| *index < self.visible_exports)
+    }
+
+    pub(crate) fn inner(&self) -> &wasmtime::Module {
+        &self.inner
+    }
+
+    /// Visible or not.
+    pub(crate) fn all_exports(&self) -> &[Export] {
+        &self.exports
+    }
+
+    pub(crate) fn any_export_index(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+}
+
+/// The name of an external type's kind.
+#[must_use]
+pub fn kind(ty: &ExternType) -> &'static str {
+    match ty {
+        ExternType::Func(_) => "func",
+        ExternType::Global(_) => "global",
+        ExternType::Table(_) => "table",
+        ExternType::Memory(_) => "memory",
+        ExternType::Tag(_) => "tag",
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        Self::InvalidModule {
+            offset: error.offset().map(|offset| offset as u64),
+            message: error.to_string(),
+        }
+    }
+}

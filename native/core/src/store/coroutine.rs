@@ -1,0 +1,199 @@
+//! Driving a store from outside.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{self, Poll, Waker};
+
+use wasmtime::{Store, UpdateDeadline};
+
+use super::port::{Command, Event, Port};
+use super::{
+    Answer, Context, ImportCall, Instantiate, InterruptFlag, StoreData, StoreId, Target, frames,
+};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::limits::{Limiter, Limits};
+use crate::ticker::{self, Busy};
+use crate::value::Value;
+
+/// What a new store starts with.
+#[derive(Debug, Clone, Default)]
+pub struct StoreConfig {
+    pub limits: Limits,
+    /// Fuel at the start, where the engine counts it.
+    pub fuel: Option<u64>,
+}
+
+/// A store with its instances. At most one thread can drive it at a time.
+pub struct Coroutine {
+    id: StoreId,
+    /// None once it has ended, by a panic.
+    future: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    port: Port,
+    interrupt: InterruptFlag,
+    busy: Option<Busy>,
+    waker: Waker,
+}
+
+/// Why a poll came to an end.
+#[derive(Debug)]
+#[must_use]
+pub enum Step {
+    /// The last command that is still open is done.
+    Done(Result<Answer>),
+    /// The guest waits for the embedder's answer to an import.
+    Import(ImportCall),
+    /// The time slice is used up. Poll again.
+    Yielded,
+    /// The guest waits for something outside. Poll again when the waker was called.
+    Waiting,
+}
+
+impl Coroutine {
+    /// An empty store.
+    ///
+    /// # Errors
+    /// `Internal` if there is no memory for it.
+    pub fn new(engine: &Engine, config: &StoreConfig) -> Result<Self> {
+        let port = Port::default();
+        let interrupt = InterruptFlag::default();
+        let id = StoreId::next();
+        let data = StoreData {
+            id,
+            port: port.clone(),
+            interrupt: interrupt.clone(),
+            limiter: Limiter::new(config.limits),
+            instances: Vec::new(),
+            depth: 0,
+        };
+        let mut store = Store::try_new(engine.inner(), data).map_err(Error::internal)?;
+        store.limiter(|data| &mut data.limiter);
+        store.epoch_deadline_callback(|context| {
+            let data = context.data();
+            match data.interrupt.get() {
+                Some(why) => Err(Error::Interrupted(why).into()),
+                None => {
+                    data.port.event(Event::Yielded);
+                    Ok(UpdateDeadline::Yield(1))
+                }
+            }
+        });
+        if engine.config().fuel {
+            store
+                .set_fuel(config.fuel.unwrap_or(u64::MAX))
+                .map_err(Error::internal)?;
+        }
+        Ok(Self {
+            id,
+            future: Some(Box::pin(frames::base(store, port.clone()))),
+            port,
+            interrupt,
+            busy: None,
+            waker: Waker::noop().clone(),
+        })
+    }
+
+    #[must_use]
+    pub fn id(&self) -> StoreId {
+        self.id
+    }
+
+    /// To end, from elsewhere, whatever runs here.
+    #[must_use]
+    pub fn interrupt_flag(&self) -> &InterruptFlag {
+        &self.interrupt
+    }
+
+    /// What to call when a guest that waits for something outside can go on.
+    pub fn set_waker(&mut self, waker: Waker) {
+        self.waker = waker;
+    }
+
+    /// Starts a call: from outside, or from within the handler of the import on top.
+    pub fn call(&mut self, target: Target, args: Vec<Value>) -> Step {
+        self.command(Command::Call { target, args })
+    }
+
+    /// Makes a new instance in this store, and runs its start function.
+    pub fn instantiate(&mut self, request: Instantiate) -> Step {
+        self.command(Command::Instantiate(Box::new(request)))
+    }
+
+    /// Answers the import on top.
+    pub fn import_return(&mut self, results: Vec<Value>) -> Step {
+        self.command(Command::Return(results))
+    }
+
+    /// Lets the import on top fail.
+    pub fn import_fail(&mut self, error: Error) -> Step {
+        self.command(Command::Fail(error))
+    }
+
+    /// Goes on where the last poll ended.
+    pub fn resume(&mut self) -> Step {
+        match self.poll() {
+            Some(Event::Done(result)) => {
+                // An import's frame beneath may still be suspended, but it is not waiting for a
+                // slice.
+                self.busy = None;
+                Step::Done(result)
+            }
+            Some(Event::Import(call)) => {
+                self.busy = None;
+                Step::Import(call)
+            }
+            Some(Event::Yielded) => {
+                self.busy.get_or_insert_with(Busy::new);
+                Step::Yielded
+            }
+            Some(Event::Visited(_)) => Step::Done(Err(Error::internal("an answer nobody awaits"))),
+            None if self.future.is_none() => Step::Done(Err(Error::Stopped)),
+            None => Step::Waiting,
+        }
+    }
+
+    /// Runs `visit` on the store: in the import on top if there is one.
+    ///
+    /// # Errors
+    /// `Stopped` if the store has ended, and what `visit` gives.
+    pub fn visit<R, F>(&mut self, visit: F) -> Result<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Context<'_>) -> Result<R> + Send + 'static,
+    {
+        self.port.command(Command::Visit(Box::new(move |context| {
+            Box::new(visit(context))
+        })));
+        match self.poll() {
+            Some(Event::Visited(answer)) => match answer.downcast() {
+                Ok(answer) => *answer,
+                Err(_) => Err(Error::internal("an answer to another question")),
+            },
+            Some(_) => Err(Error::internal("no frame took the visit")),
+            None => Err(Error::Stopped),
+        }
+    }
+
+    fn command(&mut self, command: Command) -> Step {
+        self.port.command(command);
+        self.resume()
+    }
+
+    fn poll(&mut self) -> Option<Event> {
+        let future = self.future.as_mut()?;
+        ticker::wake();
+        let mut context = task::Context::from_waker(&self.waker);
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+        match polled {
+            Ok(Poll::Pending) => self.port.take_event(),
+            Ok(Poll::Ready(())) | Err(_) => {
+                // A frame panicked: what is left of the store cannot be trusted.
+                self.future = None;
+                Some(Event::Done(Err(Error::internal(
+                    "a panic ended the instance",
+                ))))
+            }
+        }
+    }
+}

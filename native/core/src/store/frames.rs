@@ -1,0 +1,170 @@
+//! The two kinds of frames that take commands: the base of a store, and a suspended import.
+
+use wasmtime::{AsContextMut, RootScope, Store, Val};
+
+use super::port::{Command, Event, Port};
+use super::{Answer, Context, ImportCall, StoreData, Target, instances};
+use crate::error::{Error, ExceptionInfo, Result};
+use crate::value::{FuncRef, Signature, Value};
+
+/// Calls in calls: each level has a stack of its own.
+const MAX_DEPTH: u32 = 200;
+
+/// The frame that everything else runs on top of. It ends only with the store.
+pub(super) async fn base(mut store: Store<StoreData>, port: Port) {
+    loop {
+        let event = match port.next_command().await {
+            Command::Return(_) | Command::Fail(_) => {
+                Event::Done(Err(Error::internal("no import awaits an answer")))
+            }
+            command => serve(&mut store.as_context_mut(), command).await,
+        };
+        port.event(event);
+    }
+}
+
+/// Suspends the guest in an import of the embedder's until that is answered.
+pub(super) async fn import(
+    context: &mut Context<'_>,
+    call: ImportCall,
+) -> Result<Vec<Value>> {
+    let port = context.data().port.clone();
+    port.event(Event::Import(call));
+    loop {
+        match port.next_command().await {
+            Command::Return(_) | Command::Fail(_)
+                if let Some(why) = context.data().interrupt.get() =>
+            {
+                return Err(Error::Interrupted(why));
+            }
+            Command::Return(results) => {
+                // The slice that the guest had when it called is over.
+                context.set_epoch_deadline(1);
+                return Ok(results);
+            }
+            Command::Fail(error) => return Err(error),
+            command => {
+                let event = serve(context, command).await;
+                port.event(event);
+            }
+        }
+    }
+}
+
+async fn serve(context: &mut Context<'_>, command: Command) -> Event {
+    match command {
+        Command::Visit(visit) => {
+            // References made on the way must not outlive the visit.
+            let mut scope = RootScope::new(context);
+            Event::Visited(visit(&mut scope.as_context_mut()))
+        }
+        Command::Call { target, args } => {
+            Event::Done(call(context, target, args).await.map(Answer::Values))
+        }
+        Command::Instantiate(request) => Event::Done(
+            nested(context, async |context| {
+                instances::instantiate(context, *request).await
+            })
+            .await
+            .map(Answer::Instance),
+        ),
+        Command::Return(_) | Command::Fail(_) => {
+            Event::Done(Err(Error::internal("no import awaits an answer")))
+        }
+    }
+}
+
+/// Counts the depth around `run` and gives it a fresh slice.
+async fn nested<R>(
+    context: &mut Context<'_>,
+    run: impl AsyncFnOnce(&mut Context<'_>) -> Result<R>,
+) -> Result<R> {
+    if context.data().depth >= MAX_DEPTH {
+        return Err(Error::Limit {
+            what: "nested calls",
+            limit: u64::from(MAX_DEPTH),
+            requested: u64::from(MAX_DEPTH) + 1,
+        });
+    }
+    context.data_mut().depth += 1;
+    context.set_epoch_deadline(1);
+    let result = run(context).await;
+    context.data_mut().depth -= 1;
+    result
+}
+
+async fn call(context: &mut Context<'_>, target: Target, args: Vec<Value>) -> Result<Vec<Value>> {
+    let function = match target {
+        Target::Export { instance, export } => instances::function(context, instance, export)?,
+        Target::Func(function) if function.store == context.data().id => function,
+        Target::Func(_) => {
+            return Err(Error::bad_argument(
+                "the function belongs to an instance of another store",
+            ));
+        }
+    };
+    nested(context, async |context| {
+        if function.signature.has_references {
+            let mut scope = RootScope::new(context);
+            invoke(&mut scope.as_context_mut(), &function, args).await
+        } else {
+            invoke(context, &function, args).await
+        }
+    })
+    .await
+}
+
+/// Calls a function on a fiber of its own.
+pub(super) async fn invoke(
+    context: &mut Context<'_>,
+    function: &FuncRef,
+    args: Vec<Value>,
+) -> Result<Vec<Value>> {
+    let Signature {
+        params, results, ..
+    } = &*function.signature;
+    if args.len() != params.len() {
+        return Err(Error::bad_argument(format!(
+            "expected {} arguments, got {}",
+            params.len(),
+            args.len()
+        )));
+    }
+    let mut vals = Vec::with_capacity(args.len());
+    for (arg, ty) in args.into_iter().zip(params) {
+        vals.push(arg.into_val(context, ty)?);
+    }
+    let mut outcome: Vec<Val> = results.iter().map(Value::zero).collect();
+    let called = function
+        .func
+        .call_async(&mut *context, &vals, &mut outcome)
+        .await;
+    match called {
+        Ok(()) => outcome
+            .iter()
+            .map(|val| Value::from_val(context, val))
+            .collect(),
+        Err(error) => Err(failure(context, &error)),
+    }
+}
+
+/// Reads why guest code failed, and takes the exception, if there is one, out of the store.
+pub(super) fn failure(context: &mut Context<'_>, error: &wasmtime::Error) -> Error {
+    let mut error = Error::from_wasmtime(error);
+    if let Error::Exception(info) = &mut error {
+        let ExceptionInfo { values, .. } = &mut **info;
+        *values = exception_values(context).unwrap_or_default();
+    }
+    error
+}
+
+fn exception_values(context: &mut Context<'_>) -> Option<Vec<Value>> {
+    let mut scope = RootScope::new(context);
+    let exception = scope.as_context_mut().take_pending_exception()?;
+    let fields: Vec<Val> = exception.fields(&mut scope).ok()?.collect();
+    let mut context = scope.as_context_mut();
+    fields
+        .iter()
+        .map(|val| Value::from_val(&mut context, val).ok())
+        .collect()
+}

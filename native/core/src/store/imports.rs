@@ -1,0 +1,175 @@
+//! What a module's imports are bound to.
+
+use std::sync::Arc;
+
+use wasmtime::{
+    AsContextMut, Caller, Extern, ExternType, Func, FuncType, Global, Memory, Table, Val,
+};
+
+use super::{Context, ImportCall, StoreData, UnknownImports, frames, instances};
+use crate::error::{Error, Result};
+use crate::module::{Import, Module, kind};
+use crate::value::{Signature, Value};
+
+/// Where one import of a module comes from.
+#[derive(Debug, Clone)]
+pub enum Binding {
+    /// What this library provides under that name, if anything.
+    Default,
+    /// A function that the embedder implements.
+    Host,
+    /// An export of another instance in the same store.
+    Export { instance: usize, name: String },
+    /// For a global: a new one with this value.
+    Value(Value),
+    /// For a memory or table: a new one of the least size that the import asks for.
+    New,
+}
+
+/// Makes what the import with that index is bound to. `instance` is the index that the importing
+/// instance will have.
+pub(super) fn bind(
+    context: &mut Context<'_>,
+    module: &Arc<Module>,
+    instance: usize,
+    index: usize,
+    binding: Binding,
+    unknown: UnknownImports,
+) -> Result<Extern> {
+    let import = module
+        .imports()
+        .get(index)
+        .ok_or_else(|| Error::internal("an import without a description"))?;
+    match binding {
+        Binding::Export {
+            instance: exporter,
+            name,
+        } => instances::export(context, exporter, &name).ok_or_else(|| Error::IncompatibleImport {
+            module: import.module.clone(),
+            name: import.name.clone(),
+            message: format!("the other instance has no export {name:?}"),
+        }),
+        Binding::Value(value) => bind_value(context, import, value),
+        Binding::New => bind_new(context, import),
+        Binding::Host => match &import.ty {
+            ExternType::Func(ty) => Ok(host_function(context, ty, instance, index)),
+            ty => Err(incompatible(import, &format!("a function cannot be a {}", kind(ty)))),
+        },
+        Binding::Default => match &import.ty {
+            ExternType::Func(ty) if unknown == UnknownImports::Call => {
+                Ok(host_function(context, ty, instance, index))
+            }
+            ty => Err(Error::UnknownImport {
+                module: import.module.clone(),
+                name: import.name.clone(),
+                kind: kind(ty),
+            }),
+        },
+    }
+}
+
+fn bind_value(context: &mut Context<'_>, import: &Import, value: Value) -> Result<Extern> {
+    let ExternType::Global(ty) = &import.ty else {
+        return Err(incompatible(
+            import,
+            &format!("a value cannot be a {}", kind(&import.ty)),
+        ));
+    };
+    let val = value
+        .into_val(context, ty.content())
+        .map_err(|error| incompatible(import, &error.to_string()))?;
+    Global::new(context.as_context_mut(), ty.clone(), val)
+        .map(Extern::Global)
+        .map_err(|error| incompatible(import, &error.root_cause().to_string()))
+}
+
+fn bind_new(context: &mut Context<'_>, import: &Import) -> Result<Extern> {
+    let made = match &import.ty {
+        ExternType::Memory(ty) => {
+            Memory::new(context.as_context_mut(), ty.clone()).map(Extern::Memory)
+        }
+        ExternType::Table(ty) => {
+            let null = wasmtime::Ref::null(ty.element().heap_type());
+            Table::new(context.as_context_mut(), ty.clone(), null).map(Extern::Table)
+        }
+        ty => {
+            return Err(incompatible(
+                import,
+                &format!("a new {} needs a value", kind(ty)),
+            ));
+        }
+    };
+    made.map_err(|error| {
+        context
+            .data_mut()
+            .limiter
+            .take_denied()
+            .unwrap_or_else(|| incompatible(import, &error.root_cause().to_string()))
+    })
+}
+
+fn incompatible(import: &Import, message: &str) -> Error {
+    Error::IncompatibleImport {
+        module: import.module.clone(),
+        name: import.name.clone(),
+        message: message.to_owned(),
+    }
+}
+
+/// A function that suspends the guest and asks the embedder.
+fn host_function(
+    context: &mut Context<'_>,
+    ty: &FuncType,
+    instance: usize,
+    import: usize,
+) -> Extern {
+    let signature = Arc::new(Signature::from(ty));
+    let func = Func::new_async(
+        context.as_context_mut(),
+        ty.clone(),
+        move |caller, params, results| {
+            let signature = Arc::clone(&signature);
+            Box::new(async move {
+                ask_embedder(caller, instance, import, &signature, params, results).await
+            })
+        },
+    );
+    Extern::Func(func)
+}
+
+async fn ask_embedder(
+    mut caller: Caller<'_, StoreData>,
+    instance: usize,
+    import: usize,
+    signature: &Signature,
+    params: &[Val],
+    results: &mut [Val],
+) -> wasmtime::Result<()> {
+    instances::note_exports(&mut caller, instance);
+    let mut context = caller.as_context_mut();
+    let args = params
+        .iter()
+        .map(|val| Value::from_val(&mut context, val))
+        .collect::<Result<_>>()?;
+    let answer = frames::import(
+        &mut context,
+        ImportCall {
+            instance,
+            import,
+            args,
+        },
+    )
+    .await?;
+    if answer.len() != results.len() {
+        return Err(Error::bad_argument(format!(
+            "expected {} results of the import, got {}",
+            results.len(),
+            answer.len()
+        ))
+        .into());
+    }
+    for ((slot, value), ty) in results.iter_mut().zip(answer).zip(&signature.results) {
+        *slot = value.into_val(&mut context, ty)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! The instances of a store.
+
+use std::sync::Arc;
+
+use wasmtime::{AsContextMut, Caller, Extern, Instance};
+
+use super::{Context, Instantiate, StoreData, frames, imports};
+use crate::error::{Error, Result};
+use crate::module::Module;
+use crate::value::{FuncRef, Signature};
+
+pub(crate) struct InstanceState {
+    module: Arc<Module>,
+    /// None while its start function runs, and after instantiation failed.
+    instance: Option<Instance>,
+    /// Exports that were asked for before, by their index in the module.
+    exports: Vec<Option<Extern>>,
+}
+
+/// Makes an instance and runs its start function. The index it gets is its own even if that
+/// fails: functions of it may be in tables by then.
+pub(super) async fn instantiate(
+    context: &mut Context<'_>,
+    request: Instantiate,
+) -> Result<usize> {
+    let Instantiate {
+        module,
+        imports,
+        unknown_imports,
+    } = request;
+    let index = context.data().instances.len();
+    if imports.len() != module.imports().len() {
+        return Err(Error::internal("not one binding for each import"));
+    }
+    let mut externs = Vec::with_capacity(imports.len());
+    for (import, binding) in imports.into_iter().enumerate() {
+        externs.push(imports::bind(
+            context,
+            &module,
+            index,
+            import,
+            binding,
+            unknown_imports,
+        )?);
+    }
+    context.data_mut().instances.push(InstanceState {
+        exports: vec![None; module.all_exports().len()],
+        module: Arc::clone(&module),
+        instance: None,
+    });
+    context.data_mut().limiter.take_denied();
+    match Instance::new_async(&mut *context, module.inner(), &externs).await {
+        Ok(instance) => {
+            if let Some(state) = context.data_mut().instances.get_mut(index) {
+                state.instance = Some(instance);
+            }
+            Ok(index)
+        }
+        Err(error) => Err(refusal(context, &module, &error)),
+    }
+}
+
+fn refusal(context: &mut Context<'_>, module: &Module, error: &wasmtime::Error) -> Error {
+    let failure = frames::failure(context, error);
+    if !matches!(failure, Error::Internal { .. }) {
+        return failure;
+    }
+    if let Some(limit) = context.data_mut().limiter.take_denied() {
+        return limit;
+    }
+    // wasmtime names the import in its message only.
+    let message = error.to_string();
+    let culprit = module.imports().iter().find(|import| {
+        message == format!("incompatible import type for `{}::{}`", import.module, import.name)
+    });
+    match culprit {
+        Some(import) => Error::IncompatibleImport {
+            module: import.module.clone(),
+            name: import.name.clone(),
+            message: error.root_cause().to_string(),
+        },
+        None => Error::internal(format!("{error:#}")),
+    }
+}
+
+/// Looks up an export by name.
+pub(crate) fn export(context: &mut Context<'_>, instance: usize, name: &str) -> Option<Extern> {
+    let index = context
+        .data()
+        .instances
+        .get(instance)?
+        .module
+        .any_export_index(name)?;
+    export_at(context, instance, index)
+}
+
+/// Looks up an export by its index in the module.
+pub(crate) fn export_at(
+    context: &mut Context<'_>,
+    instance: usize,
+    index: usize,
+) -> Option<Extern> {
+    let state = context.data().instances.get(instance)?;
+    if let Some(known) = state.exports.get(index)? {
+        return Some(known.clone());
+    }
+    let handle = state.module.all_exports().get(index)?.handle;
+    let found = state
+        .instance?
+        .get_module_export(context.as_context_mut(), &handle)?;
+    let slot = context
+        .data_mut()
+        .instances
+        .get_mut(instance)?
+        .exports
+        .get_mut(index)?;
+    *slot = Some(found.clone());
+    Some(found)
+}
+
+/// While its start function runs, an instance can be reached only through a caller: makes its
+/// exports known, so that a handler can use its memory already.
+pub(super) fn note_exports(caller: &mut Caller<'_, StoreData>, instance: usize) {
+    let Some(state) = caller.data().instances.get(instance) else {
+        return;
+    };
+    if state.instance.is_some() || state.exports.iter().all(Option::is_some) {
+        return;
+    }
+    let module = Arc::clone(&state.module);
+    let found: Vec<_> = module
+        .all_exports()
+        .iter()
+        .map(|export| caller.get_module_export(&export.handle))
+        .collect();
+    if let Some(state) = caller.data_mut().instances.get_mut(instance) {
+        state.exports = found;
+    }
+}
+
+pub(super) fn function(
+    context: &mut Context<'_>,
+    instance: usize,
+    export: usize,
+) -> Result<FuncRef> {
+    let unknown = || Error::UnknownExport {
+        name: format!("number {export}"),
+        kind: "func",
+    };
+    let Some(Extern::Func(func)) = export_at(context, instance, export) else {
+        return Err(unknown());
+    };
+    let signature: Option<Arc<Signature>> = context
+        .data()
+        .instances
+        .get(instance)
+        .and_then(|state| state.module.all_exports().get(export))
+        .and_then(|export| export.signature.clone());
+    Ok(FuncRef {
+        store: context.data().id,
+        func,
+        signature: signature.ok_or_else(unknown)?,
+    })
+}

@@ -1,0 +1,72 @@
+//! How the outside and the frames of a running guest talk to each other.
+//!
+//! A store is driven from one place at a time. Whichever frame is on top (the base when nothing
+//! runs, a suspended import otherwise) takes the next command and leaves an event for the driver.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use parking_lot::Mutex;
+
+use super::{Answer, Context, ImportCall, Instantiate, Target};
+use crate::error::{Error, Result};
+use crate::value::Value;
+
+pub(crate) type Visited = Box<dyn Any + Send>;
+pub(crate) type Visitor = Box<dyn FnOnce(&mut Context<'_>) -> Visited + Send>;
+
+pub(crate) enum Command {
+    Call { target: Target, args: Vec<Value> },
+    Instantiate(Box<Instantiate>),
+    Visit(Visitor),
+    /// The answer to the import on top.
+    Return(Vec<Value>),
+    /// The import on top failed.
+    Fail(Error),
+}
+
+pub(crate) enum Event {
+    Done(Result<Answer>),
+    Import(ImportCall),
+    Visited(Visited),
+    /// The time slice is used up.
+    Yielded,
+}
+
+#[derive(Default)]
+struct Slots {
+    command: Option<Command>,
+    event: Option<Event>,
+}
+
+/// Both ends hold it; it is locked for a moment only, and never contended, because the frames run
+/// only while the driver polls.
+#[derive(Clone, Default)]
+pub(crate) struct Port(Arc<Mutex<Slots>>);
+
+impl Port {
+    pub(crate) fn command(&self, command: Command) {
+        self.0.lock().command = Some(command);
+    }
+
+    pub(crate) fn event(&self, event: Event) {
+        self.0.lock().event = Some(event);
+    }
+
+    pub(crate) fn take_event(&self) -> Option<Event> {
+        self.0.lock().event.take()
+    }
+
+    /// Waits for the next command. Nobody needs waking: the driver polls after each command.
+    pub(crate) fn next_command(&self) -> impl Future<Output = Command> + Send + '_ {
+        poll_fn(|_| {
+            self.0
+                .lock()
+                .command
+                .take()
+                .map_or(Poll::Pending, Poll::Ready)
+        })
+    }
+}

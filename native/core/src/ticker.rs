@@ -1,0 +1,141 @@
+//! The thread that ends time slices.
+//!
+//! A guest runs until the engine's epoch passes its deadline. One thread advances the epochs of
+//! all engines, and sleeps while nothing runs. The more guests wait for their next slice, the
+//! shorter the slices get, so that the embedder's other work is not kept waiting.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use wasmtime::{Engine, EngineWeak};
+
+const LONGEST_SLICE: Duration = Duration::from_millis(1);
+const SHORTEST_SLICE: Duration = Duration::from_micros(100);
+/// How long one round over all busy guests of a core should take at most.
+const ROUND: Duration = Duration::from_millis(3);
+/// Ticks without activity before the thread goes to sleep.
+const LINGER_TICKS: u32 = 20;
+
+pub(crate) struct Ticker {
+    engines: Mutex<Vec<EngineWeak>>,
+    thread: Thread,
+}
+
+/// A slice began since the last tick.
+static ACTIVE: AtomicBool = AtomicBool::new(false);
+static PARKED: AtomicBool = AtomicBool::new(false);
+/// Guests that used up a slice and have not finished.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+static TICKER: LazyLock<Option<Ticker>> = LazyLock::new(|| {
+    let thread = thread::Builder::new()
+        .name("wasmbeam-ticker".into())
+        .spawn(run)
+        .ok()?
+        .thread()
+        .clone();
+    Some(Ticker {
+        engines: Mutex::new(Vec::new()),
+        thread,
+    })
+});
+
+/// Starts the thread if need be and has it tick for `engine` too. False if no thread could be
+/// started.
+pub(crate) fn register(engine: &Engine) -> bool {
+    let Some(ticker) = TICKER.as_ref() else {
+        return false;
+    };
+    ticker
+        .engines
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(engine.weak());
+    true
+}
+
+/// Makes sure that the epoch advances. To be called before each slice.
+pub(crate) fn wake() {
+    // The store and the load must not be reordered: the thread sets PARKED first and looks at
+    // ACTIVE afterwards.
+    if !ACTIVE.load(Ordering::Relaxed) {
+        ACTIVE.store(true, Ordering::SeqCst);
+    }
+    if PARKED.load(Ordering::SeqCst)
+        && let Some(ticker) = TICKER.as_ref()
+    {
+        ticker.thread.unpark();
+    }
+}
+
+/// Marks a guest as waiting for its next slice for as long as it lives.
+pub(crate) struct Busy(());
+
+impl Busy {
+    pub(crate) fn new() -> Self {
+        BUSY.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn slice(busy: usize, cores: usize) -> Duration {
+    let per_core = busy.div_ceil(cores).max(1);
+    (ROUND / u32::try_from(per_core).unwrap_or(u32::MAX)).clamp(SHORTEST_SLICE, LONGEST_SLICE)
+}
+
+fn run() {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let mut idle_ticks = 0;
+    loop {
+        thread::sleep(slice(BUSY.load(Ordering::Relaxed), cores));
+        if let Some(ticker) = TICKER.as_ref() {
+            ticker
+                .engines
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|engine| match engine.upgrade() {
+                    Some(engine) => {
+                        engine.increment_epoch();
+                        true
+                    }
+                    None => false,
+                });
+        }
+        if ACTIVE.swap(false, Ordering::SeqCst) {
+            idle_ticks = 0;
+            continue;
+        }
+        idle_ticks += 1;
+        if idle_ticks < LINGER_TICKS {
+            continue;
+        }
+        PARKED.store(true, Ordering::SeqCst);
+        while !ACTIVE.load(Ordering::SeqCst) {
+            thread::park();
+        }
+        PARKED.store(false, Ordering::SeqCst);
+        idle_ticks = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_shrink_as_guests_get_busy() {
+        assert_eq!(slice(0, 2), LONGEST_SLICE);
+        assert_eq!(slice(2, 2), LONGEST_SLICE);
+        assert_eq!(slice(12, 2), Duration::from_micros(500));
+        assert_eq!(slice(64, 2), SHORTEST_SLICE);
+        assert_eq!(slice(100_000, 2), SHORTEST_SLICE);
+    }
+}

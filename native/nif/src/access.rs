@@ -1,0 +1,422 @@
+//! Memories, globals and tables as seen from Erlang.
+//!
+//! Answers `{queued, Ticket}` and `again` mean the same as in `call`.
+
+use rustler::{Atom, Binary, Encoder, Env, OwnedBinary, ResourceArc, Term};
+use wasmbeam_core::{MemorySelector, TableSelector};
+
+use crate::atoms;
+use crate::call::refused;
+use crate::error::Failure;
+use crate::instance::{self, InstanceRes};
+use crate::store::Refusal;
+use crate::term;
+
+/// Ends in what a NIF returns: an answer, or what to do before asking again.
+fn finish<'a>(
+    env: Env<'a>,
+    outcome: Result<Result<Term<'a>, Refusal>, Failure<'a>>,
+) -> Term<'a> {
+    match outcome {
+        Ok(Ok(term)) => term,
+        Ok(Err(refusal)) => refused(env, refusal),
+        Err(failure) => (atoms::error(), failure).encode(env),
+    }
+}
+
+/// An integer from 0 on, however large; anything too large for a memory is out of its bounds.
+fn offset(term: Term<'_>) -> Result<u64, Failure<'_>> {
+    match term.decode::<u64>() {
+        Ok(value) => Ok(value),
+        Err(_) => Err(Failure::bad("an integer from 0 to 2^64 - 1", term)),
+    }
+}
+
+fn memory(term: Term<'_>) -> Result<MemorySelector, Failure<'_>> {
+    term.decode()
+        .map(MemorySelector::Index)
+        .or_else(|_| term.decode().map(MemorySelector::Name))
+        .map_err(|_| Failure::bad("the name or index of a memory", term))
+}
+
+fn table(term: Term<'_>) -> Result<TableSelector, Failure<'_>> {
+    term.decode()
+        .map(TableSelector::Index)
+        .or_else(|_| term.decode().map(TableSelector::Name))
+        .map_err(|_| Failure::bad("the name or index of a table", term))
+}
+
+fn name<'a>(term: Term<'a>) -> Result<String, Failure<'a>> {
+    term.decode()
+        .map_err(|_| Failure::bad("a name, as a binary", term))
+}
+
+#[rustler::nif]
+fn memory_size<'a>(env: Env<'a>, instance: Term<'a>, which: Term<'a>) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let which = memory(which)?;
+            Ok(instance
+                .store
+                .visit(env, &instance, |c| c.memory_size(instance.index, which))
+                .map(|size| (atoms::ok(), size).encode(env)))
+        })(),
+    )
+}
+
+fn read<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    start: Term<'a>,
+    size: Term<'a>,
+) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let which = memory(which)?;
+            let (start, size) = (offset(start)?, offset(size)?);
+            let index = instance.index;
+            Ok(instance
+                .store
+                .visit(env, &instance, |coroutine| {
+                    coroutine.memory_check(index, which.clone(), start, size)?;
+                    // In bounds, so no larger than memory that exists.
+                    let buffer = OwnedBinary::new(size as usize);
+                    coroutine.memory_read(index, which, start, Buffer(buffer))
+                })
+                .map(|buffer| (atoms::ok(), Binary::from_owned(buffer.0, env)).encode(env)))
+        })(),
+    )
+}
+
+struct Buffer(OwnedBinary);
+
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.0.as_mut_slice()
+    }
+}
+
+#[rustler::nif]
+fn memory_read<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    start: Term<'a>,
+    size: Term<'a>,
+) -> Term<'a> {
+    read(env, instance, which, start, size)
+}
+
+/// For what takes longer than a scheduler may be kept.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn memory_read_dirty<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    start: Term<'a>,
+    size: Term<'a>,
+) -> Term<'a> {
+    read(env, instance, which, start, size)
+}
+
+fn write<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    start: Term<'a>,
+    bytes: Term<'a>,
+) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let which = memory(which)?;
+            let start = offset(start)?;
+            let bytes: Binary = bytes
+                .decode()
+                .map_err(|_| Failure::bad("a binary", bytes))?;
+            let index = instance.index;
+            Ok(instance
+                .store
+                .visit(env, &instance, |coroutine| {
+                    coroutine.memory_check(index, which.clone(), start, bytes.len() as u64)?;
+                    coroutine.memory_write(index, which, start, bytes.as_slice().to_vec())
+                })
+                .map(|()| atoms::ok().encode(env)))
+        })(),
+    )
+}
+
+#[rustler::nif]
+fn memory_write<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    start: Term<'a>,
+    bytes: Term<'a>,
+) -> Term<'a> {
+    write(env, instance, which, start, bytes)
+}
+
+/// For what takes longer than a scheduler may be kept.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn memory_write_dirty<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    start: Term<'a>,
+    bytes: Term<'a>,
+) -> Term<'a> {
+    write(env, instance, which, start, bytes)
+}
+
+/// Everything, in place of what was there. Takes as long as the memory is large.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn memory_replace<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    image: Term<'a>,
+) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let which = memory(which)?;
+            let image: Binary = image
+                .decode()
+                .map_err(|_| Failure::bad("a binary", image))?;
+            Ok(instance
+                .store
+                .visit(env, &instance, |coroutine| {
+                    let image = image.as_slice().to_vec();
+                    coroutine.memory_replace(instance.index, which, image)
+                })
+                .map(|()| {
+                    instance.store.clear_interrupted();
+                    atoms::ok().encode(env)
+                }))
+        })(),
+    )
+}
+
+/// The bytes before the next zero byte; the search may take long.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn memory_read_string<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    start: Term<'a>,
+) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let which = memory(which)?;
+            let start = offset(start)?;
+            Ok(instance
+                .store
+                .visit(env, &instance, |c| {
+                    c.memory_read_string(instance.index, which, start)
+                })
+                .map(|bytes| (atoms::ok(), term::binary(env, &bytes)).encode(env)))
+        })(),
+    )
+}
+
+#[rustler::nif]
+fn memory_grow<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    pages: Term<'a>,
+) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let which = memory(which)?;
+            let pages = offset(pages)?;
+            Ok(instance
+                .store
+                .visit(env, &instance, |c| {
+                    c.memory_grow(instance.index, which, pages)
+                })
+                .map(|before| (atoms::ok(), before).encode(env)))
+        })(),
+    )
+}
+
+#[rustler::nif]
+fn global_get<'a>(env: Env<'a>, instance: Term<'a>, global: Term<'a>) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let global = name(global)?;
+            Ok(instance
+                .store
+                .visit(env, &instance, |c| c.global_get(instance.index, global))
+                .map(|value| (atoms::ok(), term::encode(env, &value)).encode(env)))
+        })(),
+    )
+}
+
+#[rustler::nif]
+fn global_set<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    global: Term<'a>,
+    value: Term<'a>,
+) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let global = name(global)?;
+            let ty = instance.store.visit(env, &instance, |c| {
+                c.global_type(instance.index, global.clone())
+            });
+            let ty = match ty {
+                Ok(ty) => ty,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let value = typed(value, &ty)?;
+            Ok(instance
+                .store
+                .visit(env, &instance, |c| {
+                    c.global_set(instance.index, global, value)
+                })
+                .map(|()| atoms::ok().encode(env)))
+        })(),
+    )
+}
+
+#[rustler::nif]
+fn table_size<'a>(env: Env<'a>, instance: Term<'a>, which: Term<'a>) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let which = table(which)?;
+            Ok(instance
+                .store
+                .visit(env, &instance, |c| c.table_size(instance.index, which))
+                .map(|size| (atoms::ok(), size).encode(env)))
+        })(),
+    )
+}
+
+#[rustler::nif]
+fn table_get<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    index: Term<'a>,
+) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let which = table(which)?;
+            let index = offset(index)?;
+            Ok(instance
+                .store
+                .visit(env, &instance, |c| {
+                    c.table_get(instance.index, which, index)
+                })
+                .map(|value| (atoms::ok(), term::encode(env, &value)).encode(env)))
+        })(),
+    )
+}
+
+#[rustler::nif]
+fn table_set<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    index: Term<'a>,
+    value: Term<'a>,
+) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let which = table(which)?;
+            let index = offset(index)?;
+            let value = match element(env, &instance, &which, value)? {
+                Ok(value) => value,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            Ok(instance
+                .store
+                .visit(env, &instance, |c| {
+                    c.table_set(instance.index, which, index, value)
+                })
+                .map(|()| atoms::ok().encode(env)))
+        })(),
+    )
+}
+
+#[rustler::nif]
+fn table_grow<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    delta: Term<'a>,
+    value: Term<'a>,
+) -> Term<'a> {
+    finish(
+        env,
+        (|| {
+            let instance = instance::decode(instance)?;
+            let which = table(which)?;
+            let delta = offset(delta)?;
+            let value = match element(env, &instance, &which, value)? {
+                Ok(value) => value,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            Ok(instance
+                .store
+                .visit(env, &instance, |c| {
+                    c.table_grow(instance.index, which, delta, value)
+                })
+                .map(|before| (atoms::ok(), before).encode(env)))
+        })(),
+    )
+}
+
+fn element<'a>(
+    env: Env<'a>,
+    instance: &ResourceArc<InstanceRes>,
+    which: &TableSelector,
+    value: Term<'a>,
+) -> Result<Result<wasmbeam_core::Value, Refusal>, Failure<'a>> {
+    let which = which.clone();
+    match instance
+        .store
+        .visit(env, instance, |c| c.table_type(instance.index, which))
+    {
+        Ok(ty) => typed(value, &ty).map(Ok),
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+fn typed<'a>(
+    value: Term<'a>,
+    ty: &wasmbeam_core::ValType,
+) -> Result<wasmbeam_core::Value, Failure<'a>> {
+    term::decode(value, ty)
+        .ok_or_else(|| Failure::bad(format!("a value of type {}", term::type_name(ty)), value))
+}
+
+/// Does nothing: what calling any NIF costs.
+#[rustler::nif]
+fn noop(_instance: Term<'_>, _function: Term<'_>, _args: Term<'_>) -> Atom {
+    atoms::ok()
+}

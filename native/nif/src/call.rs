@@ -1,0 +1,273 @@
+//! Running guest code.
+//!
+//! Each function answers with the next thing to do: `{ok, Results}` or `{error, Reason}` when the
+//! call is over; `yield` when its time slice is (call `resume/1`); `{import, Import, Args}` or
+//! `{import, Import, Args, Instance}` when the guest calls an import (answer by `import_return/2`
+//! or `import_fail/1`); `{queued, Ticket}` when others are in line first (wait for the message
+//! `{'$wasmbeam', Ticket, turn}` and ask again); `again` when somebody is at it for a moment.
+
+use std::sync::Arc;
+
+use rustler::schedule::consume_timeslice;
+use rustler::types::tuple::get_tuple;
+use rustler::{Atom, Binary, Encoder, Env, ResourceArc, Term};
+use wasmbeam_core::store::{Answer, Binding, Instantiate, Step, Target, UnknownImports};
+use wasmbeam_core::{Error, Export, TableSelector};
+
+use crate::atoms;
+use crate::error::Failure;
+use crate::instance::{self, InstanceRes};
+use crate::store::{Outcome, Refusal, Suspension};
+use crate::term::{self, FuncRes};
+
+/// Makes the guest ready and runs its start function. `bindings` has one element for each import:
+/// `default`, `host`, `new`, `{export, Instance, Name}` or `{value, Value}`.
+#[rustler::nif]
+fn instantiate<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    bindings: Term<'a>,
+    unknown_imports: Atom,
+) -> Term<'a> {
+    let prepared = instance::decode(instance).and_then(|instance| {
+        let module = Arc::clone(instance.module());
+        let terms: Vec<Term> = bindings
+            .decode()
+            .map_err(|_| Failure::bad("a list of bindings", bindings))?;
+        let mut imports = Vec::with_capacity(terms.len());
+        for (term, import) in terms.into_iter().zip(module.imports()) {
+            imports.push(binding(term, &instance, import)?);
+        }
+        let request = Instantiate {
+            module,
+            imports,
+            unknown_imports: if unknown_imports == atoms::error() {
+                UnknownImports::Error
+            } else {
+                UnknownImports::Call
+            },
+        };
+        Ok((instance, request))
+    });
+    match prepared {
+        Ok((instance, request)) => {
+            let outcome = instance
+                .store
+                .call(env, &instance, |coroutine| coroutine.instantiate(request));
+            answer(env, &instance, outcome)
+        }
+        Err(failure) => (atoms::error(), failure).encode(env),
+    }
+}
+
+fn binding<'a>(
+    term: Term<'a>,
+    instance: &ResourceArc<InstanceRes>,
+    import: &wasmbeam_core::Import,
+) -> Result<Binding, Failure<'a>> {
+    if let Ok(atom) = term.decode::<Atom>() {
+        if atom == atoms::default() {
+            return Ok(Binding::Default);
+        }
+        if atom == atoms::host() {
+            return Ok(Binding::Host);
+        }
+        if atom == atoms::new() {
+            return Ok(Binding::New);
+        }
+    }
+    let incompatible = |message: String| {
+        Failure::from(Error::IncompatibleImport {
+            module: import.module.clone(),
+            name: import.name.clone(),
+            message,
+        })
+    };
+    let parts = get_tuple(term).unwrap_or_default();
+    match parts.as_slice() {
+        [tag, exporter, name] if tag.decode::<Atom>().is_ok_and(|a| a == atoms::export()) => {
+            let exporter = instance::decode(*exporter)?;
+            if !Arc::ptr_eq(&exporter.store, &instance.store) {
+                return Err(incompatible(
+                    "the exporting instance is in another store".into(),
+                ));
+            }
+            Ok(Binding::Export {
+                instance: exporter.index,
+                name: name
+                    .decode()
+                    .map_err(|_| Failure::bad("the name of an export", *name))?,
+            })
+        }
+        [tag, value] if tag.decode::<Atom>().is_ok_and(|a| a == atoms::value()) => {
+            let ty = import
+                .ty
+                .global()
+                .ok_or_else(|| incompatible("a value is for a global only".into()))?;
+            term::decode(*value, ty.content())
+                .map(Binding::Value)
+                .ok_or_else(|| incompatible(format!("expected a value of type {}", ty.content())))
+        }
+        _ => Err(Failure::bad("a binding of an import", term)),
+    }
+}
+
+/// Calls a function: by the name of its export, `{table_index, N}`, or `{funcref, Ref}`.
+#[rustler::nif]
+fn call<'a>(env: Env<'a>, instance: Term<'a>, function: Term<'a>, args: Term<'a>) -> Term<'a> {
+    match begin(env, instance, function, args) {
+        Ok(term) => term,
+        Err(failure) => (atoms::error(), failure).encode(env),
+    }
+}
+
+fn begin<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    function: Term<'a>,
+    args: Term<'a>,
+) -> Result<Term<'a>, Failure<'a>> {
+    let instance = instance::decode(instance)?;
+    let module = instance.module();
+    let (target, signature) = if let Ok(name) = function.decode::<Binary>() {
+        let unknown = || Error::UnknownExport {
+            name: String::from_utf8_lossy(&name).into_owned(),
+            kind: "func",
+        };
+        let name = std::str::from_utf8(&name).map_err(|_| unknown())?;
+        let export = module.export_index(name).ok_or_else(unknown)?;
+        let Some(Export {
+            signature: Some(signature),
+            ..
+        }) = module.exports().get(export)
+        else {
+            return Err(unknown().into());
+        };
+        let target = Target::Export {
+            instance: instance.index,
+            export,
+        };
+        (target, Arc::clone(signature))
+    } else if let Ok((tag, function)) = function.decode::<(Atom, ResourceArc<FuncRes>)>()
+        && tag == atoms::funcref()
+    {
+        let function = function.0.clone();
+        let signature = Arc::clone(function.signature());
+        (Target::Func(function), signature)
+    } else if let Ok((tag, index)) = function.decode::<(Atom, u64)>()
+        && tag == atoms::table_index()
+    {
+        let found = instance.store.visit(env, &instance, |coroutine| {
+            coroutine.table_function(instance.index, TableSelector::Index(0), index)
+        });
+        let function = match found {
+            Ok(function) => function,
+            Err(refusal) => return Ok(refused(env, refusal)),
+        };
+        let signature = Arc::clone(function.signature());
+        (Target::Func(function), signature)
+    } else {
+        return Err(Failure::bad(
+            "the name of a function, {table_index, N} or {funcref, Ref}",
+            function,
+        ));
+    };
+    let args = term::decode_args(args, &signature)?;
+    let outcome = instance
+        .store
+        .call(env, &instance, |coroutine| coroutine.call(target, args));
+    Ok(answer(env, &instance, outcome))
+}
+
+/// Gives the guest its next time slice.
+#[rustler::nif]
+fn resume<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    proceed(env, instance, Suspension::Slice, |coroutine| {
+        coroutine.resume()
+    })
+}
+
+/// Answers the import that the guest waits in.
+#[rustler::nif]
+fn import_return<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    sibling: Term<'a>,
+    import: usize,
+    results: Term<'a>,
+) -> Term<'a> {
+    let values = instance::decode(sibling).and_then(|sibling| {
+        let module = sibling.module();
+        let import = module.imports().get(import).ok_or(Error::Stopped)?;
+        let ty = import.ty.func().ok_or(Error::Stopped)?;
+        let types: Vec<_> = ty.results().collect();
+        term::decode_list(results, &types, "results")
+    });
+    match values {
+        Ok(values) => proceed(env, instance, Suspension::Import, |coroutine| {
+            coroutine.import_return(values)
+        }),
+        Err(failure) => (atoms::bad_argument(), failure).encode(env),
+    }
+}
+
+/// Lets the import fail that the guest waits in; the guest's call ends with `import_failed`.
+#[rustler::nif]
+fn import_fail<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    proceed(env, instance, Suspension::Import, |coroutine| {
+        coroutine.import_fail(Error::ImportFailed)
+    })
+}
+
+fn proceed<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    from: Suspension,
+    step: impl FnOnce(&mut wasmbeam_core::store::Coroutine) -> Step,
+) -> Term<'a> {
+    match instance::decode(instance) {
+        Ok(instance) => {
+            let outcome = instance.store.proceed(env, &instance, from, step);
+            answer(env, &instance, outcome)
+        }
+        Err(failure) => (atoms::error(), failure).encode(env),
+    }
+}
+
+fn answer<'a>(
+    env: Env<'a>,
+    instance: &ResourceArc<InstanceRes>,
+    outcome: Result<Outcome, Refusal>,
+) -> Term<'a> {
+    match outcome {
+        Ok(Outcome::Done(Ok(Answer::Values(values)))) => {
+            (atoms::ok(), term::encode_list(env, &values)).encode(env)
+        }
+        Ok(Outcome::Done(Ok(Answer::Instance(_)))) => {
+            (atoms::ok(), Vec::<Term>::new()).encode(env)
+        }
+        Ok(Outcome::Done(Err(error))) => (atoms::error(), Failure::from(error)).encode(env),
+        Ok(Outcome::Import(call)) => {
+            let args = term::encode_list(env, &call.args);
+            if call.instance == instance.index {
+                (atoms::import(), call.import, args).encode(env)
+            } else {
+                (atoms::import(), call.import, args, call.instance).encode(env)
+            }
+        }
+        Ok(Outcome::Yielded) => {
+            // The slice is used up: let others run before the next.
+            consume_timeslice(env, 100);
+            atoms::yielded().encode(env)
+        }
+        Err(refusal) => refused(env, refusal),
+    }
+}
+
+pub fn refused<'a>(env: Env<'a>, refusal: Refusal) -> Term<'a> {
+    match refusal {
+        Refusal::Queued(ticket) => (atoms::queued(), ticket).encode(env),
+        Refusal::Again => atoms::again().encode(env),
+        Refusal::Error(error) => (atoms::error(), Failure::from(error)).encode(env),
+    }
+}

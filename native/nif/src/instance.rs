@@ -1,0 +1,340 @@
+//! Instances as terms: their life, and what can be asked about them.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc, Term};
+use wasmbeam_core::store::{Coroutine, StoreConfig};
+use wasmbeam_core::{Interruption, Limits, Module};
+
+use crate::atoms;
+use crate::error::{self, Failure};
+use crate::module::{self, describe_exports, describe_imports};
+use crate::store::{HandleId, SharedStore, State};
+use crate::term::{self, SavedTerms};
+
+/// A handle of an instance.
+///
+/// The Erlang runtime guarantees that `down` runs once for each monitored process that ends, and
+/// `destructor` once, after the last reference is gone, each on some scheduler.
+pub struct InstanceRes {
+    pub store: Arc<SharedStore>,
+    module: Arc<Module>,
+    /// Which of the store's instances.
+    pub index: usize,
+    pub id: HandleId,
+    /// The instance lives as long as this handle; otherwise the handle is just another way to it.
+    primary: bool,
+    owner: Mutex<Option<(LocalPid, Monitor)>>,
+    /// A process with calls open that is not the owner.
+    caller: Mutex<Option<(LocalPid, Monitor)>>,
+}
+
+#[rustler::resource_impl]
+impl Resource for InstanceRes {
+    const IMPLEMENTS_DESTRUCTOR: bool = true;
+    const IMPLEMENTS_DOWN: bool = true;
+
+    fn destructor(self, env: Env<'_>) {
+        self.store.handle_dropped(env, self.id);
+        if self.primary {
+            self.store.stop(Some(env), self.index);
+        }
+    }
+
+    fn down<'a>(&'a self, env: Env<'a>, pid: LocalPid, monitor: Monitor) {
+        let owner_died = self
+            .owner
+            .lock()
+            .take_if(|(_, owner)| *owner == monitor)
+            .is_some();
+        self.caller.lock().take_if(|(_, caller)| *caller == monitor);
+        if owner_died {
+            self.store.stop(Some(env), self.index);
+        }
+        self.store.process_died(env, pid);
+    }
+}
+
+impl InstanceRes {
+    fn new(store: Arc<SharedStore>, module: Arc<Module>, index: usize, primary: bool) -> Self {
+        Self {
+            store,
+            module,
+            index,
+            id: HandleId::next(),
+            primary,
+            owner: Mutex::new(None),
+            caller: Mutex::new(None),
+        }
+    }
+
+    pub fn module(&self) -> &Arc<Module> {
+        &self.module
+    }
+}
+
+/// What needs the handle as the runtime knows it.
+pub trait Watch {
+    fn watch(&self, env: Env<'_>, pid: LocalPid) -> bool;
+}
+
+impl Watch for ResourceArc<InstanceRes> {
+    /// Makes sure that the death of a process with open calls is noticed. False if it is dead
+    /// already.
+    fn watch(&self, env: Env<'_>, pid: LocalPid) -> bool {
+        let is = |slot: &Option<(LocalPid, Monitor)>| slot.is_some_and(|(known, _)| known == pid);
+        if is(&self.owner.lock()) {
+            return true;
+        }
+        let mut caller = self.caller.lock();
+        if is(&caller) {
+            return true;
+        }
+        if let Some((_, monitor)) = caller.take() {
+            self.demonitor(Some(env), &monitor);
+        }
+        *caller = self.monitor(Some(env), &pid).map(|monitor| (pid, monitor));
+        caller.is_some()
+    }
+}
+
+pub fn decode(term: Term<'_>) -> Result<ResourceArc<InstanceRes>, Failure<'_>> {
+    term.decode()
+        .map_err(|_| Failure::bad("an instance", term))
+}
+
+/// An instance that is not instantiated yet: `{ok, Instance}`. `store` is another instance whose
+/// store it shares, or `none`.
+#[rustler::nif]
+fn instance_new<'a>(
+    env: Env<'a>,
+    module: Term<'a>,
+    imports: Term<'a>,
+    store: Term<'a>,
+    options: Term<'a>,
+) -> Term<'a> {
+    error::result(env, create(env, module, imports, store, options))
+}
+
+fn create<'a>(
+    env: Env<'a>,
+    module: Term<'a>,
+    imports: Term<'a>,
+    store: Term<'a>,
+    options: Term<'a>,
+) -> Result<ResourceArc<InstanceRes>, Failure<'a>> {
+    let module = Arc::clone(&module::decode(module)?.0);
+    let imports = Arc::new(SavedTerms::new(imports));
+    let store = if store.decode::<Atom>().is_ok_and(|a| a == atoms::none()) {
+        let config = StoreConfig {
+            limits: limits(options)?,
+            fuel: number(options, atoms::fuel())?,
+        };
+        let coroutine = Coroutine::new(module.engine(), &config)?;
+        let keep = options
+            .map_get(atoms::on_interrupt())
+            .is_ok_and(|term| term.decode::<Atom>().is_ok_and(|a| a == atoms::keep()));
+        SharedStore::new(coroutine, keep)
+    } else {
+        let other = decode(store)?;
+        if other.module.engine().config() != module.engine().config() {
+            return Err(Failure::bad(
+                "an instance started with the same fuel, deterministic and optimize options",
+                store,
+            ));
+        }
+        Arc::clone(&other.store)
+    };
+    let index = store.add_instance(Arc::clone(&module), imports);
+    let instance = ResourceArc::new(InstanceRes::new(store, module, index, true));
+    if let Ok(owner) = options.map_get(atoms::owner())
+        && let Ok(pid) = owner.decode::<LocalPid>()
+        && !set_owner(env, &instance, pid)
+    {
+        return Err(Failure::bad("a process that is alive", owner));
+    }
+    Ok(instance)
+}
+
+fn set_owner(env: Env<'_>, instance: &ResourceArc<InstanceRes>, pid: LocalPid) -> bool {
+    let Some(monitor) = instance.monitor(Some(env), &pid) else {
+        return false;
+    };
+    let former = instance.owner.lock().replace((pid, monitor));
+    if let Some((_, monitor)) = former {
+        instance.demonitor(Some(env), &monitor);
+    }
+    true
+}
+
+/// A whole number from the options, if it is there.
+fn number(options: Term<'_>, key: Atom) -> Result<Option<u64>, Failure<'_>> {
+    match options.map_get(key) {
+        Ok(term) => term
+            .decode()
+            .map(Some)
+            .map_err(|_| Failure::bad("a non-negative integer", term)),
+        Err(_) => Ok(None),
+    }
+}
+
+fn limits(options: Term<'_>) -> Result<Limits, Failure<'_>> {
+    let mut limits = Limits::default();
+    let Ok(given) = options.map_get(atoms::limits()) else {
+        return Ok(limits);
+    };
+    let as_usize = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    if let Some(value) = number(given, atoms::memory())? {
+        limits.memory = value;
+    }
+    if let Some(value) = number(given, atoms::table_elements())? {
+        limits.table_elements = value;
+    }
+    if let Some(value) = number(given, atoms::memories())? {
+        limits.memories = as_usize(value);
+    }
+    if let Some(value) = number(given, atoms::tables())? {
+        limits.tables = as_usize(value);
+    }
+    if let Some(value) = number(given, atoms::instances())? {
+        limits.instances = as_usize(value);
+    }
+    Ok(limits)
+}
+
+/// Ends the instance. Its memory is given back at once.
+#[rustler::nif]
+fn instance_stop<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    error::done(
+        env,
+        decode(instance).and_then(|instance| {
+            if instance.store.stop(Some(env), instance.index) {
+                Ok(())
+            } else {
+                Err(wasmbeam_core::Error::Stopped.into())
+            }
+        }),
+    )
+}
+
+/// Makes another process, or none, the owner.
+#[rustler::nif]
+fn instance_give_away<'a>(env: Env<'a>, instance: Term<'a>, owner: Term<'a>) -> Term<'a> {
+    error::done(
+        env,
+        decode(instance).and_then(|instance| {
+            if matches!(instance.store.status(instance.index).state, State::Stopped) {
+                return Err(wasmbeam_core::Error::Stopped.into());
+            }
+            if owner.decode::<Atom>().is_ok_and(|a| a == atoms::none()) {
+                if let Some((_, monitor)) = instance.owner.lock().take() {
+                    instance.demonitor(Some(env), &monitor);
+                }
+                return Ok(());
+            }
+            match owner.decode() {
+                Ok(pid) if set_owner(env, &instance, pid) => Ok(()),
+                _ => Err(Failure::bad("a process that is alive", owner)),
+            }
+        }),
+    )
+}
+
+/// Asks the call that runs to end: with `cancelled`, or with `timeout` for a call of the asking
+/// process itself.
+#[rustler::nif]
+fn instance_interrupt<'a>(env: Env<'a>, instance: Term<'a>, why: Atom) -> Term<'a> {
+    error::done(
+        env,
+        decode(instance).and_then(|instance| {
+            if matches!(instance.store.status(instance.index).state, State::Stopped) {
+                return Err(wasmbeam_core::Error::Stopped.into());
+            }
+            instance.store.interrupt(if why == atoms::timeout() {
+                Interruption::Timeout
+            } else {
+                Interruption::Cancelled
+            });
+            Ok(())
+        }),
+    )
+}
+
+/// Gives up a place in the line of a busy instance.
+#[rustler::nif]
+fn instance_leave_line<'a>(env: Env<'a>, instance: Term<'a>, ticket: u64) -> Term<'a> {
+    error::done(
+        env,
+        decode(instance).map(|instance| instance.store.leave_line(env, &instance, ticket)),
+    )
+}
+
+/// The embedder's implementations of another instance's imports, and a handle of that instance:
+/// for its imports that are called in the course of a call of `instance`.
+#[rustler::nif]
+fn instance_sibling<'a>(env: Env<'a>, instance: Term<'a>, index: usize) -> Term<'a> {
+    error::result(
+        env,
+        decode(instance).and_then(|instance| {
+            let (module, imports) = instance
+                .store
+                .instance(index)
+                .ok_or(wasmbeam_core::Error::Stopped)?;
+            let sibling = InstanceRes::new(Arc::clone(&instance.store), module, index, false);
+            Ok((ResourceArc::new(sibling), imports.load(env)))
+        }),
+    )
+}
+
+/// As `module_imports/1`, for an instance.
+#[rustler::nif]
+fn instance_imports<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    error::result(
+        env,
+        decode(instance).map(|instance| describe_imports(env, &instance.module)),
+    )
+}
+
+/// As `module_exports/1`, for an instance.
+#[rustler::nif]
+fn instance_exports<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    error::result(
+        env,
+        decode(instance).map(|instance| describe_exports(env, &instance.module)),
+    )
+}
+
+/// What can be told about an instance without disturbing it.
+#[rustler::nif]
+fn instance_info<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    error::result(
+        env,
+        decode(instance).map(|instance| {
+            let status = instance.store.status(instance.index);
+            let counters = status.counters;
+            let state = match status.state {
+                State::Idle => atoms::idle(),
+                State::Running => atoms::running(),
+                State::Suspended => atoms::suspended(),
+                State::Interrupted => atoms::interrupted(),
+                State::Stopped => atoms::stopped(),
+            };
+            let owner = match &*instance.owner.lock() {
+                Some((pid, _)) => pid.encode(env),
+                None => atoms::none().encode(env),
+            };
+            let pairs = [
+                (atoms::state(), state.encode(env)),
+                (atoms::owner(), owner),
+                (atoms::calls(), counters.calls.encode(env)),
+                (atoms::imports(), counters.imports.encode(env)),
+                (atoms::yields(), counters.yields.encode(env)),
+                (atoms::run_time_ns(), counters.run_time_ns.encode(env)),
+                (atoms::queue_length(), status.queue_length.encode(env)),
+            ]
+            .map(|(key, value)| (key.encode(env), value));
+            term::map(env, &pairs)
+        }),
+    )
+}

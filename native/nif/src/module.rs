@@ -1,0 +1,219 @@
+//! Compiled modules as terms, and compiling them.
+
+use std::sync::Arc;
+
+use rustler::{Binary, Encoder, Env, LocalPid, OwnedEnv, Resource, ResourceArc, Term};
+use wasmbeam_core::{
+    EngineConfig, ExternType, Module, Optimize, Signature, ValType, compile,
+};
+
+use crate::error::{self, Failure};
+use crate::term;
+use crate::{atoms, tickets};
+
+pub struct ModuleRes(pub Arc<Module>);
+
+#[rustler::resource_impl]
+impl Resource for ModuleRes {}
+
+pub fn decode(term: Term<'_>) -> Result<ResourceArc<ModuleRes>, Failure<'_>> {
+    term.decode()
+        .map_err(|_| Failure::bad("a compiled module", term))
+}
+
+/// `{ok, Module}` if it is at hand; else `{pending, Ticket}`, and the answer follows as a message
+/// `{'$wasmbeam', Ticket, Answer}`.
+#[rustler::nif]
+fn compile_image<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> {
+    let config = match config(options) {
+        Ok(config) => config,
+        Err(failure) => return (atoms::error(), failure).encode(env),
+    };
+    if let Some(module) = compile::cached(config, source.as_slice()) {
+        return (atoms::ok(), ResourceArc::new(ModuleRes(module))).encode(env);
+    }
+    let ticket = tickets::next();
+    let pid = env.pid();
+    let ready = compile::compile(
+        config,
+        source.as_slice().into(),
+        Box::new(move |outcome| send(pid, ticket, outcome.map(ModuleRes).map(ResourceArc::new))),
+    );
+    match ready {
+        Ok(None) => (atoms::pending(), ticket).encode(env),
+        Ok(Some(module)) => (atoms::ok(), ResourceArc::new(ModuleRes(module))).encode(env),
+        Err(error) => (atoms::error(), Failure::from(error)).encode(env),
+    }
+}
+
+/// On a compiler thread.
+fn send(
+    pid: LocalPid,
+    ticket: u64,
+    outcome: Result<ResourceArc<ModuleRes>, wasmbeam_core::Error>,
+) {
+    // It does not matter if the process is gone.
+    let _ = OwnedEnv::new().send_and_clear(&pid, |env| {
+        let answer = error::result(env, outcome.map_err(Failure::from));
+        (atoms::message_tag(), ticket, answer)
+    });
+}
+
+/// The compile options that are in a map; what is absent is the default.
+fn config(options: Term<'_>) -> Result<EngineConfig, Failure<'_>> {
+    let flag = |key: rustler::Atom| match options.map_get(key) {
+        Ok(term) => term
+            .decode()
+            .map_err(|_| Failure::bad("true or false", term)),
+        Err(_) => Ok(false),
+    };
+    let optimize = match options.map_get(atoms::optimize()) {
+        Err(_) => Optimize::default(),
+        Ok(term) => match term.decode::<rustler::Atom>() {
+            Ok(atom) if atom == atoms::none() => Optimize::None,
+            Ok(atom) if atom == atoms::speed() => Optimize::Speed,
+            Ok(atom) if atom == atoms::speed_and_size() => Optimize::SpeedAndSize,
+            _ => return Err(Failure::bad("none, speed or speed_and_size", term)),
+        },
+    };
+    Ok(EngineConfig {
+        fuel: flag(atoms::fuel())?,
+        deterministic: flag(atoms::deterministic())?,
+        optimize,
+    })
+}
+
+/// `[#{module, name, kind, type}]`, in the module's order.
+#[rustler::nif]
+fn module_imports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
+    error::result(
+        env,
+        decode(module).map(|module| describe_imports(env, &module.0)),
+    )
+}
+
+/// `[#{name, kind, type}]`, in the module's order.
+#[rustler::nif]
+fn module_exports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
+    error::result(
+        env,
+        decode(module).map(|module| describe_exports(env, &module.0)),
+    )
+}
+
+/// The state of the cache of compiled modules.
+#[rustler::nif]
+fn cache_info(env: Env<'_>) -> Term<'_> {
+    let stats = compile::cache_stats();
+    let pairs = [
+        (atoms::hits(), stats.hits),
+        (atoms::misses(), stats.misses),
+        (atoms::modules(), stats.modules as u64),
+        (atoms::bytes(), stats.bytes as u64),
+    ]
+    .map(|(key, value)| (key.encode(env), value.encode(env)));
+    term::map(env, &pairs)
+}
+
+pub fn describe_imports<'a>(env: Env<'a>, module: &Module) -> Vec<Term<'a>> {
+    module
+        .imports()
+        .iter()
+        .map(|import| {
+            let pairs = [
+                (atoms::module(), import.module.encode(env)),
+                (atoms::name(), import.name.encode(env)),
+                (atoms::kind(), kind_atom(&import.ty).encode(env)),
+                (atoms::type_(), describe(env, &import.ty)),
+            ]
+            .map(|(key, value)| (key.encode(env), value));
+            term::map(env, &pairs)
+        })
+        .collect()
+}
+
+pub fn describe_exports<'a>(env: Env<'a>, module: &Module) -> Vec<Term<'a>> {
+    module
+        .exports()
+        .iter()
+        .map(|export| {
+            let pairs = [
+                (atoms::name(), export.name.encode(env)),
+                (atoms::kind(), kind_atom(&export.ty).encode(env)),
+                (atoms::type_(), describe(env, &export.ty)),
+            ]
+            .map(|(key, value)| (key.encode(env), value));
+            term::map(env, &pairs)
+        })
+        .collect()
+}
+
+fn kind_atom(ty: &ExternType) -> rustler::Atom {
+    match ty {
+        ExternType::Func(_) => atoms::func(),
+        ExternType::Global(_) => atoms::global(),
+        ExternType::Table(_) => atoms::table(),
+        ExternType::Memory(_) => atoms::memory(),
+        ExternType::Tag(_) => atoms::tag(),
+    }
+}
+
+fn types<'a>(env: Env<'a>, types: &[ValType]) -> Term<'a> {
+    let names: Vec<Term> = types.iter().map(|ty| term::encode_type(env, ty)).collect();
+    names.encode(env)
+}
+
+pub fn describe_function<'a>(env: Env<'a>, signature: &Signature) -> Term<'a> {
+    let pairs = [
+        (atoms::params(), types(env, &signature.params)),
+        (atoms::results(), types(env, &signature.results)),
+    ]
+    .map(|(key, value)| (key.encode(env), value));
+    term::map(env, &pairs)
+}
+
+fn describe<'a>(env: Env<'a>, ty: &ExternType) -> Term<'a> {
+    let index_type = |is_64: bool| {
+        if is_64 {
+            atoms::i64()
+        } else {
+            atoms::i32()
+        }
+    };
+    let maximum = |max: Option<u64>| match max {
+        Some(max) => max.encode(env),
+        None => atoms::infinity().encode(env),
+    };
+    let pairs: Vec<(rustler::Atom, Term)> = match ty {
+        ExternType::Func(ty) => return describe_function(env, &Signature::from(ty)),
+        ExternType::Global(ty) => vec![
+            (atoms::value(), term::encode_type(env, ty.content())),
+            (atoms::mutable(), ty.mutability().is_var().encode(env)),
+        ],
+        ExternType::Table(ty) => vec![
+            (
+                atoms::element(),
+                term::encode_type(env, &ValType::Ref(ty.element().clone())),
+            ),
+            (atoms::min(), ty.minimum().encode(env)),
+            (atoms::max(), maximum(ty.maximum())),
+            (atoms::index_type(), index_type(ty.is_64()).encode(env)),
+        ],
+        ExternType::Memory(ty) => vec![
+            (atoms::min(), ty.minimum().encode(env)),
+            (atoms::max(), maximum(ty.maximum())),
+            (atoms::index_type(), index_type(ty.is_64()).encode(env)),
+            (atoms::page_size(), ty.page_size().encode(env)),
+            (atoms::shared(), ty.is_shared().encode(env)),
+        ],
+        ExternType::Tag(ty) => vec![(
+            atoms::params(),
+            types(env, &Signature::from(ty.ty()).params),
+        )],
+    };
+    let pairs: Vec<_> = pairs
+        .into_iter()
+        .map(|(key, value)| (key.encode(env), value))
+        .collect();
+    term::map(env, &pairs)
+}

@@ -1,0 +1,569 @@
+//! Who may drive a store, and when.
+//!
+//! One process at a time has calls open in a store; the others wait in line and are told by a
+//! message when it is their turn. Reading and writing memory and the like takes a moment only: it
+//! is done at once while nothing runs or while the guest waits in an import, by any process.
+//!
+//! Lock order: `control` may be held while `coroutine` is tried, never the other way round. No
+//! scheduler ever waits for `coroutine`: it is held for a whole time slice.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, ResourceArc};
+use wasmbeam_core::store::{Answer, Coroutine, ImportCall, InterruptFlag, Step};
+use wasmbeam_core::{Error, Interruption, Module};
+
+use crate::instance::{InstanceRes, Watch};
+use crate::reaper;
+use crate::term::SavedTerms;
+use crate::{atoms, tickets};
+
+pub struct SharedStore {
+    control: Mutex<Control>,
+    coroutine: Mutex<Option<Coroutine>>,
+    interrupt: InterruptFlag,
+    /// Whether a store whose call was cut short can be used further.
+    usable_after_interrupt: bool,
+}
+
+struct Control {
+    holder: Holder,
+    line: VecDeque<Waiter>,
+    interrupted: Option<Interruption>,
+    stopped: bool,
+    instances: Vec<InstanceEntry>,
+    counters: Counters,
+}
+
+struct InstanceEntry {
+    module: Arc<Module>,
+    /// The embedder's implementations, one for each of the module's imports.
+    imports: Arc<SavedTerms>,
+    stopped: bool,
+}
+
+enum Holder {
+    Nobody,
+    /// It is this process's turn.
+    Offered(Waiter),
+    Caller(Calls),
+    /// The calls of a dead process are being unwound.
+    Reaper(Calls),
+}
+
+#[derive(Clone, Copy)]
+struct Calls {
+    pid: LocalPid,
+    /// One within the other.
+    open: u32,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Polling,
+    AtImport,
+    Yielded,
+}
+
+struct Waiter {
+    pid: LocalPid,
+    ticket: u64,
+    /// On the handle that it came through. No reference to that: dropping one may come back here.
+    monitor: Option<Monitor>,
+    handle: HandleId,
+}
+
+/// Tells the handles of this VM's instances apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct HandleId(u64);
+
+impl HandleId {
+    pub fn next() -> Self {
+        Self(tickets::next())
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+pub struct Counters {
+    pub calls: u64,
+    pub imports: u64,
+    pub yields: u64,
+    pub run_time_ns: u64,
+}
+
+/// What a process is told that asked to drive a store.
+pub enum Refusal {
+    /// Wait for the message with this ticket, then ask again.
+    Queued(u64),
+    /// Somebody is at it for a moment: ask again.
+    Again,
+    Error(Error),
+}
+
+/// Where a process's calls stand after a poll.
+pub enum Outcome {
+    Done(Result<Answer, Error>),
+    Import(ImportCall),
+    Yielded,
+}
+
+/// A store as seen from outside.
+pub struct Status {
+    pub state: State,
+    pub counters: Counters,
+    pub queue_length: usize,
+}
+
+pub enum State {
+    Idle,
+    Running,
+    Suspended,
+    Interrupted,
+    Stopped,
+}
+
+impl SharedStore {
+    pub fn new(coroutine: Coroutine, usable_after_interrupt: bool) -> Arc<Self> {
+        Arc::new(Self {
+            interrupt: coroutine.interrupt_flag().clone(),
+            coroutine: Mutex::new(Some(coroutine)),
+            usable_after_interrupt,
+            control: Mutex::new(Control {
+                holder: Holder::Nobody,
+                line: VecDeque::new(),
+                interrupted: None,
+                stopped: false,
+                instances: Vec::new(),
+                counters: Counters::default(),
+            }),
+        })
+    }
+
+    /// Makes room for an instance. Its index is the one that it will have in the core, too, as
+    /// long as instances are made one at a time: the caller holds the store.
+    pub fn add_instance(&self, module: Arc<Module>, imports: Arc<SavedTerms>) -> usize {
+        let mut control = self.control.lock();
+        control.instances.push(InstanceEntry {
+            module,
+            imports,
+            stopped: false,
+        });
+        control.instances.len() - 1
+    }
+
+    /// An instance's module, and the embedder's implementations of its imports.
+    pub fn instance(&self, index: usize) -> Option<(Arc<Module>, Arc<SavedTerms>)> {
+        let control = self.control.lock();
+        let entry = control.instances.get(index)?;
+        Some((Arc::clone(&entry.module), Arc::clone(&entry.imports)))
+    }
+
+    pub fn status(&self, instance: usize) -> Status {
+        let control = self.control.lock();
+        let stopped = control.stopped || control.is_stopped(instance);
+        Status {
+            state: match &control.holder {
+                _ if stopped => State::Stopped,
+                _ if control.interrupted.is_some() => State::Interrupted,
+                Holder::Nobody | Holder::Offered(_) => State::Idle,
+                Holder::Caller(calls) if calls.phase == Phase::AtImport => State::Suspended,
+                Holder::Caller(_) | Holder::Reaper(_) => State::Running,
+            },
+            counters: control.counters,
+            queue_length: control.line.len(),
+        }
+    }
+
+    /// Begins a call, from outside or from within an import's handler, and polls for the first
+    /// time.
+    pub fn call(
+        self: &Arc<Self>,
+        env: Env<'_>,
+        instance: &ResourceArc<InstanceRes>,
+        begin: impl FnOnce(&mut Coroutine) -> Step,
+    ) -> Result<Outcome, Refusal> {
+        let pid = env.pid();
+        let mut control = self.control.lock();
+        control.check_usable(instance.index)?;
+        let open = match &control.holder {
+            Holder::Nobody => 0,
+            Holder::Offered(waiter) if waiter.pid == pid => 0,
+            Holder::Caller(calls) if calls.pid == pid && calls.phase == Phase::AtImport => {
+                calls.open
+            }
+            _ => return Err(control.enqueue(env, pid, instance)),
+        };
+        let mut coroutine = self.coroutine.try_lock().ok_or(Refusal::Again)?;
+        if let Holder::Offered(waiter) = std::mem::replace(
+            &mut control.holder,
+            Holder::Caller(Calls {
+                pid,
+                open: open + 1,
+                phase: Phase::Polling,
+            }),
+        ) {
+            waiter.unwatch(env, instance);
+        }
+        control.counters.calls += 1;
+        drop(control);
+        let outcome = self.poll(env, instance, coroutine.as_mut(), begin);
+        drop(coroutine);
+        self.reap_if_stopped();
+        Ok(outcome)
+    }
+
+    /// Answers the import that the process's call is suspended in, or gives the guest its next
+    /// time slice.
+    pub fn proceed(
+        self: &Arc<Self>,
+        env: Env<'_>,
+        instance: &ResourceArc<InstanceRes>,
+        from: Suspension,
+        step: impl FnOnce(&mut Coroutine) -> Step,
+    ) -> Result<Outcome, Refusal> {
+        let pid = env.pid();
+        let mut control = self.control.lock();
+        if control.stopped {
+            return Err(Refusal::Error(Error::Stopped));
+        }
+        let phase = match from {
+            Suspension::Import => Phase::AtImport,
+            Suspension::Slice => Phase::Yielded,
+        };
+        match &mut control.holder {
+            Holder::Caller(calls) if calls.pid == pid && calls.phase == phase => {
+                let mut coroutine = self.coroutine.try_lock().ok_or(Refusal::Again)?;
+                calls.phase = Phase::Polling;
+                if from == Suspension::Import {
+                    control.counters.imports += 1;
+                }
+                drop(control);
+                let outcome = self.poll(env, instance, coroutine.as_mut(), step);
+                drop(coroutine);
+                self.reap_if_stopped();
+                Ok(outcome)
+            }
+            _ => Err(Refusal::Error(Error::Internal {
+                message: "no call of this process is waiting for that".into(),
+            })),
+        }
+    }
+
+    /// Does something that takes a moment, while no guest code runs.
+    pub fn visit<R>(
+        &self,
+        env: Env<'_>,
+        instance: &ResourceArc<InstanceRes>,
+        visit: impl FnOnce(&mut Coroutine) -> Result<R, Error>,
+    ) -> Result<R, Refusal> {
+        let pid = env.pid();
+        let mut control = self.control.lock();
+        if control.stopped || control.is_stopped(instance.index) {
+            return Err(Refusal::Error(Error::Stopped));
+        }
+        let offered = match &control.holder {
+            Holder::Nobody => false,
+            Holder::Offered(waiter) if waiter.pid == pid => true,
+            Holder::Caller(calls) if calls.phase == Phase::AtImport => false,
+            _ => return Err(control.enqueue(env, pid, instance)),
+        };
+        let mut guard = self.coroutine.try_lock().ok_or(Refusal::Again)?;
+        drop(control);
+        let result = match guard.as_mut() {
+            Some(coroutine) => visit(coroutine),
+            None => Err(Error::Stopped),
+        };
+        drop(guard);
+        if offered {
+            let mut control = self.control.lock();
+            if let Holder::Offered(waiter) = &control.holder
+                && waiter.pid == pid
+            {
+                waiter.unwatch(env, instance);
+                control.next(Some(env));
+            }
+        }
+        self.reap_if_stopped();
+        result.map_err(Refusal::Error)
+    }
+
+    fn poll(
+        self: &Arc<Self>,
+        env: Env<'_>,
+        instance: &ResourceArc<InstanceRes>,
+        coroutine: Option<&mut Coroutine>,
+        step: impl FnOnce(&mut Coroutine) -> Step,
+    ) -> Outcome {
+        let started = Instant::now();
+        let step = match coroutine {
+            Some(coroutine) => step(coroutine),
+            None => Step::Done(Err(Error::Stopped)),
+        };
+        let took = started.elapsed();
+        let mut control = self.control.lock();
+        control.counters.run_time_ns += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let outcome = match step {
+            Step::Done(result) => {
+                control.close(self, Some(env), &result);
+                Outcome::Done(result)
+            }
+            Step::Import(call) => {
+                control.suspend(Phase::AtImport);
+                Outcome::Import(call)
+            }
+            Step::Yielded => {
+                control.counters.yields += 1;
+                control.suspend(Phase::Yielded);
+                Outcome::Yielded
+            }
+            Step::Waiting => {
+                let result = Err(Error::Internal {
+                    message: "the guest waits for nothing".into(),
+                });
+                control.stopped = true;
+                control.close(self, Some(env), &result);
+                Outcome::Done(result)
+            }
+        };
+        drop(control);
+        if !matches!(outcome, Outcome::Done(_)) && !instance.watch(env, env.pid()) {
+            // Killed while it was in here: nobody will ask for more.
+            self.process_died(env, env.pid());
+        }
+        outcome
+    }
+
+    /// Asks what runs to end. Nothing happens if nothing runs.
+    pub fn interrupt(&self, why: Interruption) {
+        let control = self.control.lock();
+        if matches!(control.holder, Holder::Caller(_)) {
+            self.interrupt.set(why);
+        }
+    }
+
+    /// Makes a store usable again whose call was cut short.
+    pub fn clear_interrupted(&self) {
+        self.control.lock().interrupted = None;
+    }
+
+    /// Gives up a place in the line, or the turn if it has come.
+    pub fn leave_line(&self, env: Env<'_>, instance: &ResourceArc<InstanceRes>, ticket: u64) {
+        let mut control = self.control.lock();
+        if let Some(place) = control.line.iter().position(|w| w.ticket == ticket) {
+            if let Some(waiter) = control.line.remove(place) {
+                waiter.unwatch(env, instance);
+            }
+        } else if let Holder::Offered(waiter) = &control.holder
+            && waiter.ticket == ticket
+        {
+            waiter.unwatch(env, instance);
+            control.next(Some(env));
+        }
+    }
+
+    /// Ends an instance; with its last one, the store.
+    pub fn stop(&self, env: Option<Env<'_>>, instance: usize) -> bool {
+        {
+            let mut control = self.control.lock();
+            match control.instances.get_mut(instance) {
+                Some(entry) if !entry.stopped => entry.stopped = true,
+                _ => return false,
+            }
+            if control.instances.iter().any(|entry| !entry.stopped) {
+                return true;
+            }
+            control.stopped = true;
+            self.interrupt.set(Interruption::Stopped);
+            for waiter in std::mem::take(&mut control.line) {
+                // They come back, and are told that it is over.
+                waiter.tell(env);
+            }
+        }
+        self.reap_if_stopped();
+        true
+    }
+
+    /// A process has died: its calls end, and its place in the line is free.
+    pub fn process_died(self: &Arc<Self>, env: Env<'_>, pid: LocalPid) {
+        let mut control = self.control.lock();
+        control.line.retain(|waiter| waiter.pid != pid);
+        match control.holder {
+            Holder::Offered(ref waiter) if waiter.pid == pid => control.next(Some(env)),
+            Holder::Caller(calls) if calls.pid == pid && calls.phase != Phase::Polling => {
+                self.interrupt.set(Interruption::CallerDied);
+                control.holder = Holder::Reaper(calls);
+                drop(control);
+                reaper::unwind(Arc::clone(self));
+            }
+            _ => {}
+        }
+    }
+
+    /// Nobody comes back through this handle.
+    pub fn handle_dropped(&self, env: Env<'_>, handle: HandleId) {
+        let mut control = self.control.lock();
+        control.line.retain(|waiter| waiter.handle != handle);
+        if matches!(&control.holder, Holder::Offered(waiter) if waiter.handle == handle) {
+            control.next(Some(env));
+        }
+    }
+
+    /// Ends the calls that a dead process left open. May take a time slice for each.
+    pub fn unwind(&self) {
+        let mut guard = self.coroutine.lock();
+        let Holder::Reaper(mut calls) = self.control.lock().holder else {
+            return;
+        };
+        if let Some(coroutine) = guard.as_mut() {
+            while calls.open > 0 {
+                let step = match calls.phase {
+                    Phase::AtImport => coroutine
+                        .import_fail(Error::Interrupted(Interruption::CallerDied)),
+                    Phase::Yielded | Phase::Polling => coroutine.resume(),
+                };
+                match step {
+                    Step::Done(_) => {
+                        calls.open -= 1;
+                        calls.phase = Phase::AtImport;
+                    }
+                    Step::Import(_) => calls.phase = Phase::AtImport,
+                    Step::Yielded => calls.phase = Phase::Yielded,
+                    Step::Waiting => break,
+                }
+            }
+        }
+        drop(guard);
+        let mut control = self.control.lock();
+        if calls.open > 0 {
+            control.stopped = true;
+        }
+        self.interrupt.clear();
+        if !self.usable_after_interrupt {
+            control.interrupted = Some(Interruption::CallerDied);
+        }
+        control.next(None);
+        drop(control);
+        self.reap_if_stopped();
+    }
+
+    /// Has the store freed, off the schedulers, once it is stopped and nobody polls it. Each poll
+    /// ends with this, and so does stopping, so that whichever comes last does it.
+    fn reap_if_stopped(&self) {
+        if !self.control.lock().stopped {
+            return;
+        }
+        if let Some(mut guard) = self.coroutine.try_lock()
+            && let Some(coroutine) = guard.take()
+        {
+            reaper::free(coroutine);
+        }
+    }
+}
+
+/// What a call is waiting for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Suspension {
+    Import,
+    Slice,
+}
+
+impl Control {
+    fn is_stopped(&self, instance: usize) -> bool {
+        self.instances.get(instance).is_some_and(|e| e.stopped)
+    }
+
+    fn check_usable(&self, instance: usize) -> Result<(), Refusal> {
+        if self.stopped || self.is_stopped(instance) {
+            return Err(Refusal::Error(Error::Stopped));
+        }
+        match self.interrupted {
+            Some(why) => Err(Refusal::Error(match why {
+                // That call timed out; this one finds an instance that was cut short.
+                Interruption::Timeout => Error::Interrupted(Interruption::Cancelled),
+                why => Error::Interrupted(why),
+            })),
+            None => Ok(()),
+        }
+    }
+
+    fn enqueue(
+        &mut self,
+        env: Env<'_>,
+        pid: LocalPid,
+        instance: &ResourceArc<InstanceRes>,
+    ) -> Refusal {
+        let ticket = tickets::next();
+        self.line.push_back(Waiter {
+            pid,
+            ticket,
+            monitor: instance.monitor(Some(env), &pid),
+            handle: instance.id,
+        });
+        Refusal::Queued(ticket)
+    }
+
+    fn suspend(&mut self, phase: Phase) {
+        if let Holder::Caller(calls) = &mut self.holder {
+            calls.phase = phase;
+        }
+    }
+
+    /// One call of the holder is over.
+    fn close(&mut self, store: &SharedStore, env: Option<Env<'_>>, result: &Result<Answer, Error>) {
+        let Holder::Caller(calls) = &mut self.holder else {
+            return;
+        };
+        calls.open -= 1;
+        if calls.open > 0 {
+            calls.phase = Phase::AtImport;
+            return;
+        }
+        if let Err(Error::Interrupted(why)) = result
+            && !store.usable_after_interrupt
+        {
+            self.interrupted = Some(*why);
+        }
+        if !self.stopped {
+            store.interrupt.clear();
+        }
+        self.next(env);
+    }
+
+    /// Lets the next in line have its turn.
+    fn next(&mut self, env: Option<Env<'_>>) {
+        self.holder = match self.line.pop_front() {
+            Some(waiter) => {
+                waiter.tell(env);
+                Holder::Offered(waiter)
+            }
+            None => Holder::Nobody,
+        };
+    }
+}
+
+impl Waiter {
+    fn unwatch(&self, env: Env<'_>, instance: &ResourceArc<InstanceRes>) {
+        if let Some(monitor) = &self.monitor
+            && instance.id == self.handle
+        {
+            instance.demonitor(Some(env), monitor);
+        }
+    }
+
+    /// `env` is that of the scheduler we are on; none if on a thread of our own.
+    fn tell(&self, env: Option<Env<'_>>) {
+        // If the process is gone, its monitor gives the turn to the next.
+        let _ = match env {
+            Some(env) => env.send(&self.pid, turn(env, self.ticket)),
+            None => OwnedEnv::new().send_and_clear(&self.pid, |env| turn(env, self.ticket)),
+        };
+    }
+}
+
+fn turn(env: Env<'_>, ticket: u64) -> rustler::Term<'_> {
+    (atoms::message_tag(), ticket, atoms::turn()).encode(env)
+}

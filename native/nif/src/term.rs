@@ -1,0 +1,274 @@
+//! Values as terms.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustler::env::SavedTerm;
+use rustler::{
+    Atom, Binary, Encoder, Env, NewBinary, OwnedEnv, Resource, ResourceArc, Term, TermType,
+};
+use wasmbeam_core::{
+    FuncRef, HeapType, Hierarchy, HostObject, ObjectKind, ObjectRef, Signature, ValType, Value,
+};
+
+use crate::atoms;
+use crate::error::Failure;
+
+/// An Erlang term that a guest holds as an externref.
+struct HostTerm(SavedTerms);
+
+/// A term kept outside of any process.
+pub struct SavedTerms(Mutex<(OwnedEnv, SavedTerm)>);
+
+impl SavedTerms {
+    pub fn new(term: Term<'_>) -> Self {
+        let env = OwnedEnv::new();
+        let saved = env.save(term);
+        Self(Mutex::new((env, saved)))
+    }
+
+    pub fn load<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let guard = self.0.lock();
+        let (owned, saved) = &*guard;
+        owned.run(|inner| saved.load(inner).in_env(env))
+    }
+}
+
+/// A guest's function as a term: `{funcref, Ref}`.
+pub struct FuncRes(pub FuncRef);
+/// A guest's object as a term: `{ref, Kind, Ref}`.
+pub struct ObjectRes(ObjectRef);
+
+#[rustler::resource_impl]
+impl Resource for FuncRes {}
+#[rustler::resource_impl]
+impl Resource for ObjectRes {}
+
+/// A map of distinct keys.
+pub fn map<'a>(env: Env<'a>, pairs: &[(Term<'a>, Term<'a>)]) -> Term<'a> {
+    Term::map_from_pairs(env, pairs).unwrap_or_else(|_| Term::map_new(env))
+}
+
+/// The bytes of a small binary.
+pub fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
+    NewBinary::from_slice(env, bytes).into()
+}
+
+pub fn encode<'a>(env: Env<'a>, value: &Value) -> Term<'a> {
+    match value {
+        Value::I32(value) => value.encode(env),
+        Value::I64(value) => value.encode(env),
+        Value::F32(bits) => {
+            let value = f32::from_bits(*bits);
+            float(env, f64::from(value), u64::from(*bits), CANONICAL_NAN_32)
+        }
+        Value::F64(bits) => float(env, f64::from_bits(*bits), *bits, CANONICAL_NAN_64),
+        Value::V128(bits) => binary(env, &bits.to_le_bytes()),
+        Value::Null => atoms::null().encode(env),
+        Value::Func(func) => {
+            (atoms::funcref(), ResourceArc::new(FuncRes(func.clone()))).encode(env)
+        }
+        Value::Extern(object) => match object.downcast_ref::<HostTerm>() {
+            Some(HostTerm(term)) => term.load(env),
+            None => atoms::undefined().encode(env),
+        },
+        Value::I31(value) => (atoms::i31(), value).encode(env),
+        Value::Object(object) => {
+            let kind = match object.kind() {
+                ObjectKind::Struct => atoms::structure(),
+                ObjectKind::Array => atoms::array(),
+                ObjectKind::Exn => atoms::exn(),
+            };
+            let resource = ResourceArc::new(ObjectRes(object.clone()));
+            (atoms::reference(), kind, resource).encode(env)
+        }
+    }
+}
+
+const CANONICAL_NAN_32: u64 = 0x7fc0_0000;
+const CANONICAL_NAN_64: u64 = 0x7ff8_0000_0000_0000;
+
+/// A float term exists for finite numbers only: making any other aborts the VM.
+fn float<'a>(env: Env<'a>, value: f64, bits: u64, canonical: u64) -> Term<'a> {
+    if value.is_finite() {
+        value.encode(env)
+    } else if value == f64::INFINITY {
+        atoms::infinity().encode(env)
+    } else if value == f64::NEG_INFINITY {
+        atoms::neg_infinity().encode(env)
+    } else if bits == canonical {
+        atoms::nan().encode(env)
+    } else {
+        (atoms::nan(), bits).encode(env)
+    }
+}
+
+pub fn encode_list<'a>(env: Env<'a>, values: &[Value]) -> Term<'a> {
+    let terms: Vec<Term> = values.iter().map(|value| encode(env, value)).collect();
+    terms.encode(env)
+}
+
+/// Reads the arguments of a call.
+///
+/// # Errors
+/// Names the position, the expected type and the value; or the expected count.
+pub fn decode_args<'a>(args: Term<'a>, signature: &Signature) -> Result<Vec<Value>, Failure<'a>> {
+    decode_list(args, &signature.params, "arguments")
+}
+
+pub fn decode_list<'a>(
+    list: Term<'a>,
+    types: &[ValType],
+    what: &str,
+) -> Result<Vec<Value>, Failure<'a>> {
+    let wrong = || Failure::bad(format!("a list of {} {what}", types.len()), list);
+    if list.list_length().map_err(|_| wrong())? != types.len() {
+        return Err(wrong());
+    }
+    let mut values = Vec::with_capacity(types.len());
+    let terms = list.into_list_iterator().map_err(|_| wrong())?;
+    for (index, (term, ty)) in terms.zip(types).enumerate() {
+        values.push(decode(term, ty).ok_or_else(|| Failure::BadArgument {
+            position: Some(index + 1),
+            expected: type_name(ty),
+            value: term,
+        })?);
+    }
+    Ok(values)
+}
+
+/// Reads one value of the given type.
+pub fn decode(term: Term<'_>, ty: &ValType) -> Option<Value> {
+    match ty {
+        ValType::I32 => {
+            let value: i64 = term.decode().ok()?;
+            let value = i32::try_from(value)
+                .ok()
+                .or_else(|| u32::try_from(value).ok().map(u32::cast_signed))?;
+            Some(Value::I32(value))
+        }
+        ValType::I64 => {
+            let value = term
+                .decode::<i64>()
+                .or_else(|_| term.decode::<u64>().map(u64::cast_signed));
+            Some(Value::I64(value.ok()?))
+        }
+        ValType::F32 => decode_f32(term).map(Value::F32),
+        ValType::F64 => decode_f64(term).map(Value::F64),
+        ValType::V128 => {
+            let bytes: Binary = term.decode().ok()?;
+            Some(Value::V128(u128::from_le_bytes(
+                bytes.as_slice().try_into().ok()?,
+            )))
+        }
+        ValType::Ref(ty) => decode_reference(term, Hierarchy::of(ty)?),
+    }
+}
+
+/// A number, rounded to the nearest float as Erlang's own conversion does.
+fn number(term: Term<'_>) -> Option<f64> {
+    match term.get_type() {
+        TermType::Float => term.decode().ok(),
+        // An integer may be larger than any machine type.
+        TermType::Integer => term.decode::<i128>().ok().map(|value| value as f64),
+        _ => None,
+    }
+}
+
+fn decode_f32(term: Term<'_>) -> Option<u32> {
+    if let Some(value) = number(term) {
+        let single = value as f32;
+        return single.is_finite().then_some(single.to_bits());
+    }
+    let atom_bits = [
+        (atoms::infinity(), f32::INFINITY.to_bits()),
+        (atoms::neg_infinity(), f32::NEG_INFINITY.to_bits()),
+        (atoms::nan(), CANONICAL_NAN_32 as u32),
+    ];
+    if let Ok(atom) = term.decode::<Atom>() {
+        return atom_bits
+            .iter()
+            .find(|(name, _)| *name == atom)
+            .map(|(_, bits)| *bits);
+    }
+    let (tag, bits): (Atom, u32) = term.decode().ok()?;
+    (tag == atoms::nan() && f32::from_bits(bits).is_nan()).then_some(bits)
+}
+
+fn decode_f64(term: Term<'_>) -> Option<u64> {
+    if let Some(value) = number(term) {
+        return Some(value.to_bits());
+    }
+    let atom_bits = [
+        (atoms::infinity(), f64::INFINITY.to_bits()),
+        (atoms::neg_infinity(), f64::NEG_INFINITY.to_bits()),
+        (atoms::nan(), CANONICAL_NAN_64),
+    ];
+    if let Ok(atom) = term.decode::<Atom>() {
+        return atom_bits
+            .iter()
+            .find(|(name, _)| *name == atom)
+            .map(|(_, bits)| *bits);
+    }
+    let (tag, bits): (Atom, u64) = term.decode().ok()?;
+    (tag == atoms::nan() && f64::from_bits(bits).is_nan()).then_some(bits)
+}
+
+fn decode_reference(term: Term<'_>, hierarchy: Hierarchy) -> Option<Value> {
+    if term.decode::<Atom>().is_ok_and(|atom| atom == atoms::null()) {
+        return Some(Value::Null);
+    }
+    if let Ok((tag, func)) = term.decode::<(Atom, ResourceArc<FuncRes>)>()
+        && tag == atoms::funcref()
+        && hierarchy == Hierarchy::Func
+    {
+        return Some(Value::Func(func.0.clone()));
+    }
+    if let Ok((tag, _, object)) = term.decode::<(Atom, Atom, ResourceArc<ObjectRes>)>()
+        && tag == atoms::reference()
+        && hierarchy != Hierarchy::Func
+    {
+        return Some(Value::Object(object.0.clone()));
+    }
+    match hierarchy {
+        Hierarchy::Func | Hierarchy::Exn => None,
+        Hierarchy::Any => match term.decode::<(Atom, i32)>() {
+            Ok((tag, value)) if tag == atoms::i31() => Some(Value::I31(value)),
+            _ => Some(host_term(term)),
+        },
+        Hierarchy::Extern => Some(host_term(term)),
+    }
+}
+
+fn host_term(term: Term<'_>) -> Value {
+    let object: HostObject = Arc::new(HostTerm(SavedTerms::new(term)));
+    Value::Extern(object)
+}
+
+/// The type as people write it.
+pub fn type_name(ty: &ValType) -> String {
+    match ty {
+        ValType::Ref(ty) if ty.is_nullable() => match ty.heap_type() {
+            HeapType::Func => "funcref".into(),
+            HeapType::Extern => "externref".into(),
+            _ => ty.to_string(),
+        },
+        ty => ty.to_string(),
+    }
+}
+
+/// `i32`, `funcref`, ..., or `{ref, Text}` for a reference type without a name of its own.
+pub fn encode_type<'a>(env: Env<'a>, ty: &ValType) -> Term<'a> {
+    match ty {
+        ValType::I32 => atoms::i32().encode(env),
+        ValType::I64 => atoms::i64().encode(env),
+        ValType::F32 => atoms::f32().encode(env),
+        ValType::F64 => atoms::f64().encode(env),
+        ValType::V128 => atoms::v128().encode(env),
+        ValType::Ref(_) => match type_name(ty).as_str() {
+            "funcref" => atoms::funcref().encode(env),
+            "externref" => atoms::externref().encode(env),
+            name => (atoms::reference(), name).encode(env),
+        },
+    }
+}
