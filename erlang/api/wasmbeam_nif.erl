@@ -1,10 +1,52 @@
 %% @doc The native functions of wasmbeam, as they are: see {@link wasmbeam} for the interface.
+%%
+%% Functions that drive an instance answer with the next thing to do; {@link wasmbeam_call} does it.
 -module(wasmbeam_nif).
 
 -export([version/0]).
+-export([compile_image/2, module_imports/1, module_import_names/1, module_exports/1,
+         module_config/1, cache_info/0]).
+-export([instance_new/4, instance_stop/1, instance_give_away/2, instance_interrupt/2,
+         instance_leave_line/2, instance_sibling/2, instance_imports/1, instance_exports/1,
+         instance_info/1]).
+-export([instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
+         import_type/2]).
+-export([memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
+         memory_write_dirty/4, memory_replace/3, memory_grow/3]).
+-export([global_get/2, global_set/3, table_size/2, table_get/3, table_set/4, table_grow/4]).
+-export([noop/4]).
 
--nifs([version/0]).
+-export_type([module_ref/0, instance_ref/0, step/0, again/0]).
+
+-nifs([version/0,
+       compile_image/2, module_imports/1, module_import_names/1, module_exports/1,
+       module_config/1, cache_info/0,
+       instance_new/4, instance_stop/1, instance_give_away/2, instance_interrupt/2,
+       instance_leave_line/2, instance_sibling/2, instance_imports/1, instance_exports/1,
+       instance_info/1,
+       instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
+       import_type/2,
+       memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
+       memory_write_dirty/4, memory_replace/3, memory_grow/3,
+       global_get/2, global_set/3, table_size/2, table_get/3, table_set/4, table_grow/4,
+       noop/4]).
 -on_load(init/0).
+
+-type module_ref() :: reference().
+-type instance_ref() :: reference().
+-type failure() :: {error, wasmbeam:error_reason() | native_unavailable}.
+-type again() :: {queued, Ticket :: pos_integer()} | again.
+%% Ask again: after the message `{'$wasmbeam', Ticket, turn}', or at once.
+-type step() ::
+    {ok, [wasmbeam:value()]}
+    | failure()
+    | yield
+    | {import, Import :: non_neg_integer(), Args :: [wasmbeam:value()]}
+    | {import, Import :: non_neg_integer(), Args :: [wasmbeam:value()],
+       Instance :: non_neg_integer()}
+    | again().
+%% What to do next: nothing; `resume/1'; answer the import; ask again.
+-type which() :: binary() | non_neg_integer().
 
 init() ->
     erlang:load_nif(filename:join(priv_dir(), "wasmbeam_nif"), 0).
@@ -17,7 +59,174 @@ priv_dir() ->
             Dir
     end.
 
+-define(NOT_LOADED, erlang:nif_error({not_loaded, ?MODULE})).
+
 %% @doc The version of the native library.
--spec version() -> {ok, binary()} | {error, native_unavailable}.
-version() ->
-    erlang:nif_error({not_loaded, ?MODULE}).
+-spec version() -> {ok, binary()} | failure().
+version() -> ?NOT_LOADED.
+
+%% @doc Compiles an image; the outcome may follow as a message.
+-spec compile_image(binary(), map()) ->
+    {ok, module_ref()} | {pending, Ticket :: pos_integer()} | failure().
+compile_image(_Source, _Options) -> ?NOT_LOADED.
+
+%% @doc What a module imports.
+-spec module_imports(module_ref()) -> {ok, [wasmbeam:import_type()]} | failure().
+module_imports(_Module) -> ?NOT_LOADED.
+
+%% @doc The names alone of what a module imports.
+-spec module_import_names(module_ref()) ->
+    {ok, [{Module :: binary(), Name :: binary(), wasmbeam:kind()}]} | failure().
+module_import_names(_Module) -> ?NOT_LOADED.
+
+%% @doc What a module exports.
+-spec module_exports(module_ref()) -> {ok, [wasmbeam:export_type()]} | failure().
+module_exports(_Module) -> ?NOT_LOADED.
+
+%% @doc The options that a module was compiled with.
+-spec module_config(module_ref()) ->
+    {ok, #{fuel := boolean(), deterministic := boolean(),
+           optimize := none | speed | speed_and_size}} | failure().
+module_config(_Module) -> ?NOT_LOADED.
+
+%% @doc The state of the cache of compiled modules.
+-spec cache_info() -> wasmbeam:cache_info() | failure().
+cache_info() -> ?NOT_LOADED.
+
+%% @doc An instance that is still to be instantiated, in the store of another one or in a new one.
+-spec instance_new(module_ref(), wasmbeam_imports:imports(), instance_ref() | none, map()) ->
+    {ok, instance_ref()} | failure().
+instance_new(_Module, _Imports, _Store, _Options) -> ?NOT_LOADED.
+
+%% @doc Ends an instance.
+-spec instance_stop(instance_ref()) -> ok | failure().
+instance_stop(_Instance) -> ?NOT_LOADED.
+
+%% @doc Changes the owner.
+-spec instance_give_away(instance_ref(), pid() | none) -> ok | failure().
+instance_give_away(_Instance, _Owner) -> ?NOT_LOADED.
+
+%% @doc Asks what runs in the instance to end.
+-spec instance_interrupt(instance_ref(), cancelled | timeout) -> ok | failure().
+instance_interrupt(_Instance, _Why) -> ?NOT_LOADED.
+
+%% @doc Gives up a place in the line.
+-spec instance_leave_line(instance_ref(), pos_integer()) -> ok | failure().
+instance_leave_line(_Instance, _Ticket) -> ?NOT_LOADED.
+
+%% @doc Another instance of the same store, and the implementations of its imports.
+-spec instance_sibling(instance_ref(), non_neg_integer()) ->
+    {ok, {instance_ref(), wasmbeam_imports:imports()}} | failure().
+instance_sibling(_Instance, _Index) -> ?NOT_LOADED.
+
+%% @doc What the instance's module imports.
+-spec instance_imports(instance_ref()) -> {ok, [wasmbeam:import_type()]} | failure().
+instance_imports(_Instance) -> ?NOT_LOADED.
+
+%% @doc What the instance exports.
+-spec instance_exports(instance_ref()) -> {ok, [wasmbeam:export_type()]} | failure().
+instance_exports(_Instance) -> ?NOT_LOADED.
+
+%% @doc What can be told about an instance without disturbing it.
+-spec instance_info(instance_ref()) -> {ok, wasmbeam:info()} | failure().
+instance_info(_Instance) -> ?NOT_LOADED.
+
+%% @doc Runs the start function.
+-spec instantiate(instance_ref(), [wasmbeam_imports:binding()], trap | error) -> step().
+instantiate(_Instance, _Bindings, _UnknownImports) -> ?NOT_LOADED.
+
+%% @doc Calls a function, with fuel for it if that is a number.
+-spec call(instance_ref(), wasmbeam:func(), [wasmbeam:value()], non_neg_integer() | infinity) ->
+    step().
+call(_Instance, _Function, _Args, _Fuel) -> ?NOT_LOADED.
+
+%% @doc Gives the guest its next time slice.
+-spec resume(instance_ref()) -> step().
+resume(_Instance) -> ?NOT_LOADED.
+
+%% @doc Answers the import that the call waits in: one of `Importer', in the store of `Instance'.
+-spec import_return(instance_ref(), instance_ref(), non_neg_integer(), term()) ->
+    step() | {bad_argument, wasmbeam:error_reason()}.
+import_return(_Instance, _Importer, _Import, _Results) -> ?NOT_LOADED.
+
+%% @doc Answers the import by what the library itself provides, or `undefined' if it has nothing.
+-spec import_default(instance_ref()) -> step() | undefined.
+import_default(_Instance) -> ?NOT_LOADED.
+
+%% @doc Lets the import fail that the call waits in.
+-spec import_fail(instance_ref()) -> step().
+import_fail(_Instance) -> ?NOT_LOADED.
+
+%% @doc The type of an imported function.
+-spec import_type(instance_ref(), non_neg_integer()) ->
+    {ok, wasmbeam:func_type()} | failure().
+import_type(_Instance, _Import) -> ?NOT_LOADED.
+
+%% @doc A memory's size in bytes.
+-spec memory_size(instance_ref(), which()) -> {ok, non_neg_integer()} | failure() | again().
+memory_size(_Instance, _Memory) -> ?NOT_LOADED.
+
+%% @doc Copies bytes out of a memory.
+-spec memory_read(instance_ref(), which(), non_neg_integer(), non_neg_integer()) ->
+    {ok, binary()} | failure() | again().
+memory_read(_Instance, _Memory, _Offset, _Size) -> ?NOT_LOADED.
+
+%% @doc As `memory_read/4', for many bytes.
+-spec memory_read_dirty(instance_ref(), which(), non_neg_integer(), non_neg_integer()) ->
+    {ok, binary()} | failure() | again().
+memory_read_dirty(_Instance, _Memory, _Offset, _Size) -> ?NOT_LOADED.
+
+%% @doc The bytes before the next zero byte.
+-spec memory_read_string(instance_ref(), which(), non_neg_integer()) ->
+    {ok, binary()} | failure() | again().
+memory_read_string(_Instance, _Memory, _Offset) -> ?NOT_LOADED.
+
+%% @doc Copies bytes into a memory.
+-spec memory_write(instance_ref(), which(), non_neg_integer(), binary()) ->
+    ok | failure() | again().
+memory_write(_Instance, _Memory, _Offset, _Bytes) -> ?NOT_LOADED.
+
+%% @doc As `memory_write/4', for many bytes.
+-spec memory_write_dirty(instance_ref(), which(), non_neg_integer(), binary()) ->
+    ok | failure() | again().
+memory_write_dirty(_Instance, _Memory, _Offset, _Bytes) -> ?NOT_LOADED.
+
+%% @doc Replaces all of a memory's contents.
+-spec memory_replace(instance_ref(), which(), binary()) -> ok | failure() | again().
+memory_replace(_Instance, _Memory, _Image) -> ?NOT_LOADED.
+
+%% @doc Grows a memory, and gives its former size in pages.
+-spec memory_grow(instance_ref(), which(), non_neg_integer()) ->
+    {ok, non_neg_integer()} | failure() | again().
+memory_grow(_Instance, _Memory, _Pages) -> ?NOT_LOADED.
+
+%% @doc Reads a global.
+-spec global_get(instance_ref(), binary()) -> {ok, wasmbeam:value()} | failure() | again().
+global_get(_Instance, _Name) -> ?NOT_LOADED.
+
+%% @doc Sets a global.
+-spec global_set(instance_ref(), binary(), wasmbeam:value()) -> ok | failure() | again().
+global_set(_Instance, _Name, _Value) -> ?NOT_LOADED.
+
+%% @doc A table's number of elements.
+-spec table_size(instance_ref(), which()) -> {ok, non_neg_integer()} | failure() | again().
+table_size(_Instance, _Table) -> ?NOT_LOADED.
+
+%% @doc Reads an element.
+-spec table_get(instance_ref(), which(), non_neg_integer()) ->
+    {ok, wasmbeam:value()} | failure() | again().
+table_get(_Instance, _Table, _Index) -> ?NOT_LOADED.
+
+%% @doc Sets an element.
+-spec table_set(instance_ref(), which(), non_neg_integer(), wasmbeam:value()) ->
+    ok | failure() | again().
+table_set(_Instance, _Table, _Index, _Value) -> ?NOT_LOADED.
+
+%% @doc Grows a table, and gives its former size.
+-spec table_grow(instance_ref(), which(), non_neg_integer(), wasmbeam:value()) ->
+    {ok, non_neg_integer()} | failure() | again().
+table_grow(_Instance, _Table, _Delta, _Value) -> ?NOT_LOADED.
+
+%% @doc Does nothing: what calling any native function costs.
+-spec noop(term(), term(), term(), term()) -> ok | failure().
+noop(_A, _B, _C, _D) -> ?NOT_LOADED.

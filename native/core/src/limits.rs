@@ -1,5 +1,8 @@
 //! Limits on what the instances of a store may take.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use wasmtime::ResourceLimiter;
 
 use crate::error::Error;
@@ -35,6 +38,8 @@ impl Default for Limits {
 pub(crate) struct Limiter {
     limits: Limits,
     memory: u64,
+    /// `memory`, for those outside.
+    gauge: Arc<AtomicU64>,
     table_elements: u64,
     /// What the last permitted growth added, to take back if it fails all the same.
     last_growth: u64,
@@ -42,10 +47,11 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, gauge: Arc<AtomicU64>) -> Self {
         Self {
             limits,
             memory: 0,
+            gauge,
             table_elements: 0,
             last_growth: 0,
             denied: None,
@@ -55,10 +61,6 @@ impl Limiter {
     /// The last growth that was refused, once.
     pub(crate) fn take_denied(&mut self) -> Option<Error> {
         self.denied.take()
-    }
-
-    pub(crate) fn memory(&self) -> u64 {
-        self.memory
     }
 
     fn grow(total: &mut u64, growth: u64, limit: u64) -> Result<(), u64> {
@@ -87,6 +89,7 @@ impl ResourceLimiter for Limiter {
             match Self::grow(&mut self.memory, growth, limit) {
                 Ok(()) => {
                     self.last_growth = growth;
+                    self.gauge.store(self.memory, Ordering::Relaxed);
                     true
                 }
                 Err(requested) => {
@@ -103,6 +106,7 @@ impl ResourceLimiter for Limiter {
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
         self.memory -= std::mem::take(&mut self.last_growth);
+        self.gauge.store(self.memory, Ordering::Relaxed);
         Ok(())
     }
 

@@ -417,6 +417,6 @@ fn typed<'a>(
 
 /// Does nothing: what calling any NIF costs.
 #[rustler::nif]
-fn noop(_instance: Term<'_>, _function: Term<'_>, _args: Term<'_>) -> Atom {
+fn noop(_instance: Term<'_>, _function: Term<'_>, _args: Term<'_>, _fuel: Term<'_>) -> Atom {
     atoms::ok()
 }

@@ -12,11 +12,12 @@ use rustler::schedule::consume_timeslice;
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Encoder, Env, ResourceArc, Term};
 use wasmbeam_core::store::{Answer, Binding, Instantiate, Step, Target, UnknownImports};
-use wasmbeam_core::{Error, Export, TableSelector};
+use wasmbeam_core::{Error, Export, Signature, TableSelector};
 
 use crate::atoms;
-use crate::error::Failure;
+use crate::error::{self, Failure};
 use crate::instance::{self, InstanceRes};
+use crate::module;
 use crate::store::{Outcome, Refusal, Suspension};
 use crate::term::{self, FuncRes};
 
@@ -112,10 +113,17 @@ fn binding<'a>(
     }
 }
 
-/// Calls a function: by the name of its export, `{table_index, N}`, or `{funcref, Ref}`.
+/// Calls a function: by the name of its export, `{table_index, N}`, or `{funcref, Ref}`. It may
+/// use `fuel`, a number or `infinity`.
 #[rustler::nif]
-fn call<'a>(env: Env<'a>, instance: Term<'a>, function: Term<'a>, args: Term<'a>) -> Term<'a> {
-    match begin(env, instance, function, args) {
+fn call<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    function: Term<'a>,
+    arguments: Term<'a>,
+    fuel: Term<'a>,
+) -> Term<'a> {
+    match begin(env, instance, function, arguments, fuel) {
         Ok(term) => term,
         Err(failure) => (atoms::error(), failure).encode(env),
     }
@@ -126,6 +134,7 @@ fn begin<'a>(
     instance: Term<'a>,
     function: Term<'a>,
     args: Term<'a>,
+    fuel: Term<'a>,
 ) -> Result<Term<'a>, Failure<'a>> {
     let instance = instance::decode(instance)?;
     let module = instance.module();
@@ -173,9 +182,16 @@ fn begin<'a>(
         ));
     };
     let args = term::decode_args(args, &signature)?;
+    let fuel = match fuel.decode::<Atom>() {
+        Ok(atom) if atom == atoms::infinity() => None,
+        _ => Some(
+            fuel.decode()
+                .map_err(|_| Failure::bad("a number of units of fuel, or infinity", fuel))?,
+        ),
+    };
     let outcome = instance
         .store
-        .call(env, &instance, |coroutine| coroutine.call(target, args));
+        .call(env, &instance, |coroutine| coroutine.call(target, args, fuel));
     Ok(answer(env, &instance, outcome))
 }
 
@@ -209,6 +225,33 @@ fn import_return<'a>(
         }),
         Err(failure) => (atoms::bad_argument(), failure).encode(env),
     }
+}
+
+/// Answers the import by what the library itself provides; `undefined` if that is nothing.
+#[rustler::nif]
+fn import_default<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    match instance::decode(instance) {
+        Ok(instance) => match instance.store.import_default(env, &instance) {
+            Ok(Some(outcome)) => answer(env, &instance, Ok(outcome)),
+            Ok(None) => atoms::undefined().encode(env),
+            Err(refusal) => refused(env, refusal),
+        },
+        Err(failure) => (atoms::error(), failure).encode(env),
+    }
+}
+
+/// The type of an imported function.
+#[rustler::nif]
+fn import_type<'a>(env: Env<'a>, instance: Term<'a>, import: usize) -> Term<'a> {
+    let signature = instance::decode(instance).and_then(|instance| {
+        let import = instance.module().imports().get(import);
+        let ty = import.and_then(|import| import.ty.func()).cloned();
+        ty.ok_or_else(|| Error::Stopped.into())
+    });
+    error::result(
+        env,
+        signature.map(|ty| module::describe_function(env, &Signature::from(&ty))),
+    )
 }
 
 /// Lets the import fail that the guest waits in; the guest's call ends with `import_failed`.

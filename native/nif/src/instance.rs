@@ -168,9 +168,10 @@ fn set_owner(env: Env<'_>, instance: &ResourceArc<InstanceRes>, pid: LocalPid) -
     true
 }
 
-/// A whole number from the options, if it is there.
+/// A whole number from the options, if it is there and not `infinity`.
 fn number(options: Term<'_>, key: Atom) -> Result<Option<u64>, Failure<'_>> {
     match options.map_get(key) {
+        Ok(term) if term.decode::<Atom>().is_ok_and(|a| a == atoms::infinity()) => Ok(None),
         Ok(term) => term
             .decode()
             .map(Some)
@@ -324,9 +325,18 @@ fn instance_info<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
                 Some((pid, _)) => pid.encode(env),
                 None => atoms::none().encode(env),
             };
+            let fuel = if !instance.module.engine().config().fuel {
+                atoms::infinity().encode(env)
+            } else if let Some(fuel) = instance.store.fuel() {
+                fuel.encode(env)
+            } else {
+                atoms::undefined().encode(env)
+            };
             let pairs = [
                 (atoms::state(), state.encode(env)),
                 (atoms::owner(), owner),
+                (atoms::memory_bytes(), status.memory_bytes.encode(env)),
+                (atoms::fuel(), fuel),
                 (atoms::calls(), counters.calls.encode(env)),
                 (atoms::imports(), counters.imports.encode(env)),
                 (atoms::yields(), counters.yields.encode(env)),

@@ -92,6 +92,46 @@ fn module_imports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
     )
 }
 
+/// `[{Module, Name, Kind}]`, in the module's order.
+#[rustler::nif]
+fn module_import_names<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
+    error::result(
+        env,
+        decode(module).map(|module| {
+            let names: Vec<Term> = module
+                .0
+                .imports()
+                .iter()
+                .map(|import| (&import.module, &import.name, kind_atom(&import.ty)).encode(env))
+                .collect();
+            names
+        }),
+    )
+}
+
+/// The options that a module was compiled with.
+#[rustler::nif]
+fn module_config<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
+    error::result(
+        env,
+        decode(module).map(|module| {
+            let config = module.0.engine().config();
+            let optimize = match config.optimize {
+                Optimize::None => atoms::none(),
+                Optimize::Speed => atoms::speed(),
+                Optimize::SpeedAndSize => atoms::speed_and_size(),
+            };
+            let pairs = [
+                (atoms::fuel(), config.fuel.encode(env)),
+                (atoms::deterministic(), config.deterministic.encode(env)),
+                (atoms::optimize(), optimize.encode(env)),
+            ]
+            .map(|(key, value)| (key.encode(env), value));
+            term::map(env, &pairs)
+        }),
+    )
+}
+
 /// `[#{name, kind, type}]`, in the module's order.
 #[rustler::nif]
 fn module_exports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
@@ -99,6 +139,12 @@ fn module_exports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
         env,
         decode(module).map(|module| describe_exports(env, &module.0)),
     )
+}
+
+/// The version of this library.
+#[rustler::nif]
+fn version(env: Env<'_>) -> Term<'_> {
+    (atoms::ok(), env!("CARGO_PKG_VERSION")).encode(env)
 }
 
 /// The state of the cache of compiled modules.

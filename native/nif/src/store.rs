@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -25,6 +26,7 @@ pub struct SharedStore {
     control: Mutex<Control>,
     coroutine: Mutex<Option<Coroutine>>,
     interrupt: InterruptFlag,
+    memory: Arc<AtomicU64>,
     /// Whether a store whose call was cut short can be used further.
     usable_after_interrupt: bool,
 }
@@ -115,6 +117,7 @@ pub enum Outcome {
 pub struct Status {
     pub state: State,
     pub counters: Counters,
+    pub memory_bytes: u64,
     pub queue_length: usize,
 }
 
@@ -130,6 +133,7 @@ impl SharedStore {
     pub fn new(coroutine: Coroutine, usable_after_interrupt: bool) -> Arc<Self> {
         Arc::new(Self {
             interrupt: coroutine.interrupt_flag().clone(),
+            memory: Arc::clone(coroutine.memory_gauge()),
             coroutine: Mutex::new(Some(coroutine)),
             usable_after_interrupt,
             control: Mutex::new(Control {
@@ -174,6 +178,11 @@ impl SharedStore {
                 Holder::Caller(_) | Holder::Reaper(_) => State::Running,
             },
             counters: control.counters,
+            memory_bytes: if stopped {
+                0
+            } else {
+                self.memory.load(Ordering::Relaxed)
+            },
             queue_length: control.line.len(),
         }
     }
@@ -253,6 +262,28 @@ impl SharedStore {
         }
     }
 
+    /// Answers the import that the process's call is suspended in by what the library provides.
+    /// `None`, and the import waits further, if that is nothing.
+    pub fn import_default(
+        self: &Arc<Self>,
+        env: Env<'_>,
+        instance: &ResourceArc<InstanceRes>,
+    ) -> Result<Option<Outcome>, Refusal> {
+        let mut known = true;
+        let outcome = self.proceed(env, instance, Suspension::Import, |coroutine| {
+            coroutine.import_default().unwrap_or_else(|| {
+                known = false;
+                // Nothing happened: the guest still waits, in the same import.
+                Step::Import(ImportCall {
+                    instance: instance.index,
+                    import: 0,
+                    args: Vec::new(),
+                })
+            })
+        })?;
+        Ok(known.then_some(outcome))
+    }
+
     /// Does something that takes a moment, while no guest code runs.
     pub fn visit<R>(
         &self,
@@ -289,6 +320,19 @@ impl SharedStore {
         }
         self.reap_if_stopped();
         result.map_err(Refusal::Error)
+    }
+
+    /// The fuel that is left, if it is counted and nothing runs.
+    pub fn fuel(&self) -> Option<u64> {
+        let control = self.control.lock();
+        match &control.holder {
+            Holder::Nobody | Holder::Offered(_) => {}
+            Holder::Caller(calls) if calls.phase == Phase::AtImport => {}
+            _ => return None,
+        }
+        let mut guard = self.coroutine.try_lock()?;
+        drop(control);
+        guard.as_mut()?.fuel().ok()?
     }
 
     fn poll(
@@ -496,6 +540,12 @@ impl Control {
         pid: LocalPid,
         instance: &ResourceArc<InstanceRes>,
     ) -> Refusal {
+        if matches!(&self.holder, Holder::Caller(calls) if calls.pid == pid) {
+            // It would wait for itself.
+            return Refusal::Error(Error::Internal {
+                message: "this process has a call open that it must resume first".into(),
+            });
+        }
         let ticket = tickets::next();
         self.line.push_back(Waiter {
             pid,

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::task::{self, Poll, Waker};
 
 use wasmtime::{Store, UpdateDeadline};
@@ -32,6 +34,7 @@ pub struct Coroutine {
     future: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     port: Port,
     interrupt: InterruptFlag,
+    memory: Arc<AtomicU64>,
     busy: Option<Busy>,
     waker: Waker,
 }
@@ -59,11 +62,12 @@ impl Coroutine {
         let port = Port::default();
         let interrupt = InterruptFlag::default();
         let id = StoreId::next();
+        let memory = Arc::new(AtomicU64::new(0));
         let data = StoreData {
             id,
             port: port.clone(),
             interrupt: interrupt.clone(),
-            limiter: Limiter::new(config.limits),
+            limiter: Limiter::new(config.limits, Arc::clone(&memory)),
             instances: Vec::new(),
             depth: 0,
         };
@@ -89,6 +93,7 @@ impl Coroutine {
             future: Some(Box::pin(frames::base(store, port.clone()))),
             port,
             interrupt,
+            memory,
             busy: None,
             waker: Waker::noop().clone(),
         })
@@ -105,14 +110,29 @@ impl Coroutine {
         &self.interrupt
     }
 
+    /// The bytes of all memories together, readable at any time.
+    #[must_use]
+    pub fn memory_gauge(&self) -> &Arc<AtomicU64> {
+        &self.memory
+    }
+
+    /// The fuel that is left; none if it is not counted.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn fuel(&mut self) -> Result<Option<u64>> {
+        self.visit(|context| Ok(context.get_fuel().ok()))
+    }
+
     /// What to call when a guest that waits for something outside can go on.
     pub fn set_waker(&mut self, waker: Waker) {
         self.waker = waker;
     }
 
-    /// Starts a call: from outside, or from within the handler of the import on top.
-    pub fn call(&mut self, target: Target, args: Vec<Value>) -> Step {
-        self.command(Command::Call { target, args })
+    /// Starts a call: from outside, or from within the handler of the import on top. `fuel` is
+    /// what it may use of what the store has.
+    pub fn call(&mut self, target: Target, args: Vec<Value>, fuel: Option<u64>) -> Step {
+        self.command(Command::Call { target, args, fuel })
     }
 
     /// Makes a new instance in this store, and runs its start function.
@@ -123,6 +143,15 @@ impl Coroutine {
     /// Answers the import on top.
     pub fn import_return(&mut self, results: Vec<Value>) -> Step {
         self.command(Command::Return(results))
+    }
+
+    /// Has the import on top answered by what this library provides under its name. `None`, and
+    /// nothing happened, if that is nothing.
+    pub fn import_default(&mut self) -> Option<Step> {
+        match self.command(Command::Default) {
+            Step::Done(Err(Error::UnknownImport { .. })) => None,
+            step => Some(step),
+        }
     }
 
     /// Lets the import on top fail.

@@ -13,26 +13,30 @@ const MAX_DEPTH: u32 = 200;
 /// The frame that everything else runs on top of. It ends only with the store.
 pub(super) async fn base(mut store: Store<StoreData>, port: Port) {
     loop {
-        let event = match port.next_command().await {
-            Command::Return(_) | Command::Fail(_) => {
-                Event::Done(Err(Error::internal("no import awaits an answer")))
-            }
-            command => serve(&mut store.as_context_mut(), command).await,
-        };
+        let command = port.next_command().await;
+        let event = serve(&mut store.as_context_mut(), command).await;
         port.event(event);
     }
+}
+
+/// How an import was answered.
+pub(super) enum ImportAnswer {
+    Results(Vec<Value>),
+    /// By what this library provides.
+    Default,
 }
 
 /// Suspends the guest in an import of the embedder's until that is answered.
 pub(super) async fn import(
     context: &mut Context<'_>,
     call: ImportCall,
-) -> Result<Vec<Value>> {
+    has_default: bool,
+) -> Result<ImportAnswer> {
     let port = context.data().port.clone();
     port.event(Event::Import(call));
     loop {
         match port.next_command().await {
-            Command::Return(_) | Command::Fail(_)
+            Command::Return(_) | Command::Default | Command::Fail(_)
                 if let Some(why) = context.data().interrupt.get() =>
             {
                 return Err(Error::Interrupted(why));
@@ -40,7 +44,18 @@ pub(super) async fn import(
             Command::Return(results) => {
                 // The slice that the guest had when it called is over.
                 context.set_epoch_deadline(1);
-                return Ok(results);
+                return Ok(ImportAnswer::Results(results));
+            }
+            Command::Default if has_default => {
+                context.set_epoch_deadline(1);
+                return Ok(ImportAnswer::Default);
+            }
+            Command::Default => {
+                port.event(Event::Done(Err(Error::UnknownImport {
+                    module: String::new(),
+                    name: String::new(),
+                    kind: "func",
+                })));
             }
             Command::Fail(error) => return Err(error),
             command => {
@@ -58,9 +73,13 @@ async fn serve(context: &mut Context<'_>, command: Command) -> Event {
             let mut scope = RootScope::new(context);
             Event::Visited(visit(&mut scope.as_context_mut()))
         }
-        Command::Call { target, args } => {
-            Event::Done(call(context, target, args).await.map(Answer::Values))
-        }
+        Command::Call { target, args, fuel } => Event::Done(
+            rationed(context, fuel, async |context| {
+                call(context, target, args).await
+            })
+            .await
+            .map(Answer::Values),
+        ),
         Command::Instantiate(request) => Event::Done(
             nested(context, async |context| {
                 instances::instantiate(context, *request).await
@@ -68,10 +87,32 @@ async fn serve(context: &mut Context<'_>, command: Command) -> Event {
             .await
             .map(Answer::Instance),
         ),
-        Command::Return(_) | Command::Fail(_) => {
+        Command::Return(_) | Command::Default | Command::Fail(_) => {
             Event::Done(Err(Error::internal("no import awaits an answer")))
         }
     }
+}
+
+/// Lets `run` use no more than `fuel` of what there is.
+async fn rationed<R>(
+    context: &mut Context<'_>,
+    fuel: Option<u64>,
+    run: impl AsyncFnOnce(&mut Context<'_>) -> Result<R>,
+) -> Result<R> {
+    let Some(fuel) = fuel else {
+        return run(context).await;
+    };
+    let stock = context
+        .get_fuel()
+        .map_err(|_| Error::bad_argument("the instance was started without fuel"))?;
+    let ration = fuel.min(stock);
+    context.set_fuel(ration).map_err(Error::internal)?;
+    let result = run(context).await;
+    let left = context.get_fuel().map_err(Error::internal)?;
+    context
+        .set_fuel(stock - ration.saturating_sub(left))
+        .map_err(Error::internal)?;
+    result
 }
 
 /// Counts the depth around `run` and gives it a fresh slice.

@@ -158,8 +158,12 @@ async fn ask_embedder(
             import,
             args,
         },
+        false,
     )
     .await?;
+    let frames::ImportAnswer::Results(answer) = answer else {
+        return Err(Error::internal("there is no default for this import").into());
+    };
     if answer.len() != results.len() {
         return Err(Error::bad_argument(format!(
             "expected {} results of the import, got {}",

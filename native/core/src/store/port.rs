@@ -18,11 +18,18 @@ pub(crate) type Visited = Box<dyn Any + Send>;
 pub(crate) type Visitor = Box<dyn FnOnce(&mut Context<'_>) -> Visited + Send>;
 
 pub(crate) enum Command {
-    Call { target: Target, args: Vec<Value> },
+    Call {
+        target: Target,
+        args: Vec<Value>,
+        /// What this call may use, where fuel is counted.
+        fuel: Option<u64>,
+    },
     Instantiate(Box<Instantiate>),
     Visit(Visitor),
     /// The answer to the import on top.
     Return(Vec<Value>),
+    /// The import on top is answered by what this library provides under its name.
+    Default,
     /// The import on top failed.
     Fail(Error),
 }

@@ -1,0 +1,451 @@
+%% @doc WebAssembly instances inside the BEAM.
+%%
+%% A <em>module</em> is compiled code; an <em>instance</em> is a module with its memory, globals and
+%% tables. Calls run in the calling process: it can be killed at any time, and shares its scheduler
+%% like any other process.
+%%
+%% Errors are `{error, {Class, Info}}': `Class' is an atom, `Info' a map with at least a `message'.
+%% See {@link format_error/1}, and `docs/errors.md' for all classes.
+-module(wasmbeam).
+
+-export([compile/1, compile/2, start/1, start/2, stop/1]).
+-export([call/3, call/4, cancel/1, give_away/2]).
+-export([imports/1, exports/1, info/1, cache_info/0]).
+-export([memory_size/1, memory_size/2, memory_read/3, memory_read/4, memory_read_string/2,
+         memory_read_string/3, memory_write/3, memory_write/4, memory_grow/2, memory_grow/3]).
+-export([global_get/2, global_set/3]).
+-export([table_size/2, table_get/3, table_set/4, table_grow/4]).
+-export([format_error/1]).
+
+-export_type([module_ref/0, instance/0, source/0, func/0, value/0, value_type/0, func_type/0,
+              kind/0, import_type/0, export_type/0, info/0, cache_info/0]).
+-export_type([compile_options/0, start_options/0, call_options/0, memory_options/0]).
+-export_type([error_reason/0]).
+
+-opaque module_ref() :: wasmbeam_nif:module_ref().
+-type instance() :: wasmbeam_call:instance().
+-type source() :: binary() | module_ref().
+%% A binary module, its text form, or what `compile/1' gave.
+-type func() :: binary() | {table_index, non_neg_integer()} | {funcref, reference()}.
+%% The name of an export, an index into the first table, or a function reference.
+-type value() ::
+    integer() | float() | infinity | neg_infinity | nan | {nan, Bits :: pos_integer()}
+    | <<_:128>> | null | {funcref, reference()} | {i31, integer()}
+    | {ref, struct | array | exn, reference()} | term().
+%% `i32' and `i64' are integers, signed or unsigned in arguments and signed in results; `f32' and
+%% `f64' are floats, integers in arguments too; `v128' is a binary, little-endian; `externref' is
+%% any term.
+-type value_type() ::
+    i32 | i64 | f32 | f64 | v128 | funcref | externref | {ref, binary()}.
+-type func_type() :: #{params := [value_type()], results := [value_type()]}.
+-type kind() :: func | memory | table | global | tag.
+-type import_type() :: #{module := binary(), name := binary(), kind := kind(), type := map()}.
+-type export_type() :: #{name := binary(), kind := kind(), type := map()}.
+-type info() ::
+    #{state := idle | running | suspended | interrupted | stopped,
+      owner := pid() | none,
+      memory_bytes := non_neg_integer(),
+      fuel := non_neg_integer() | infinity,
+      calls := non_neg_integer(),
+      imports := non_neg_integer(),
+      yields := non_neg_integer(),
+      run_time_ns := non_neg_integer(),
+      queue_length := non_neg_integer()}.
+%% `imports' counts imports that were served, `yields' time slices that were used up; `fuel' is what
+%% is left.
+-type cache_info() ::
+    #{hits := non_neg_integer(), misses := non_neg_integer(), modules := non_neg_integer(),
+      bytes := non_neg_integer()}.
+-type compile_options() ::
+    #{fuel => boolean(), deterministic => boolean(), optimize => none | speed | speed_and_size}.
+-type start_options() ::
+    #{imports => #{Module :: binary() => #{Name :: binary() => wasmbeam_imports:item()}
+                                         | instance()},
+      import_handler => wasmbeam_imports:handler(),
+      unknown_imports => trap | error,
+      store => instance(),
+      limits => #{memory => non_neg_integer(), memories => non_neg_integer(),
+                  tables => non_neg_integer(), table_elements => non_neg_integer(),
+                  instances => non_neg_integer()},
+      fuel => non_neg_integer() | infinity,
+      deterministic => boolean(),
+      optimize => none | speed | speed_and_size,
+      owner => pid() | none,
+      on_interrupt => keep | fail,
+      timeout => timeout()}.
+-type call_options() ::
+    #{timeout => timeout(),
+      fuel => non_neg_integer() | infinity,
+      imports => #{Module :: binary() => #{Name :: binary() => fun()}},
+      import_handler => wasmbeam_imports:handler()}.
+-type memory_options() :: #{memory => Name :: binary() | Index :: non_neg_integer()}.
+-type error_reason() :: {Class :: atom(), Info :: #{message := binary(), atom() => term()}}.
+-type result(T) :: {ok, T} | {error, error_reason()}.
+
+%% Copying this many bytes takes about as long as a scheduler may be kept.
+-define(MANY_BYTES, 1048576).
+
+%% @equiv compile(Bytes, #{})
+-spec compile(binary()) -> result(module_ref()).
+compile(Bytes) ->
+    compile(Bytes, #{}).
+
+%% @doc Compiles a module, given in its binary or text form.
+%%
+%% Compiled modules are cached by content: compiling the same image with the same options again
+%% takes microseconds. `fuel' makes code that counts fuel; `deterministic' makes code whose results
+%% are the same on every machine.
+%%
+%% Errors: `invalid_module', `bad_argument'.
+-spec compile(binary(), compile_options()) -> result(module_ref()).
+compile(Bytes, Options) when is_binary(Bytes), is_map(Options) ->
+    case check_options(Options, [fuel, deterministic, optimize]) of
+        ok -> compiled(wasmbeam_nif:compile_image(Bytes, Options));
+        {error, _} = Error -> Error
+    end;
+compile(Bytes, Options) when is_map(Options) ->
+    bad_argument("the bytes of a module", Bytes);
+compile(_Bytes, Options) ->
+    bad_argument("a map of options", Options).
+
+compiled({pending, Ticket}) ->
+    receive {'$wasmbeam', Ticket, Answer} -> Answer end;
+compiled(Answer) ->
+    wasmbeam_error:normalize(Answer).
+
+%% @equiv start(Source, #{})
+-spec start(source()) -> result(instance()).
+start(Source) ->
+    start(Source, #{}).
+
+%% @doc Makes an instance of a module, and runs its start function.
+%%
+%% <ul>
+%% <li>`imports': for each module name a map of what its names are bound to: a fun that gets the
+%%   list of arguments (and, with arity 2, a map with the `instance') and returns the list of
+%%   results; `{export, Instance, Name}'; for a global its value; `new' for a memory or table. An
+%%   instance in the place of the map provides all of its exports.</li>
+%% <li>`import_handler': a fun for the functions that `imports' lacks and wasmbeam does not provide.
+%%   It gets a map with `module', `name', `args', `type' and `instance'.</li>
+%% <li>`unknown_imports': `trap' (the default: calling one fails) or `error' (starting fails).</li>
+%% <li>`store': an instance whose store the new one shares. Instances that import another's exports
+%%   share its store anyway.</li>
+%% <li>`limits' for all instances of the store together: `memory' in bytes, `table_elements', and
+%%   the numbers of `memories', `tables', `instances'.</li>
+%% <li>`fuel': how much there is; without it, none is counted.</li>
+%% <li>`owner': the process with which the instance ends; the calling one if not given.</li>
+%% <li>`on_interrupt': `fail' (the default: after a call was cut short others fail with
+%%   `interrupted') or `keep'.</li>
+%% <li>`timeout' of the start function, in milliseconds.</li>
+%% </ul>
+%%
+%% Errors: those of `compile/2' and of `call/4', `unknown_import', `incompatible_import', `limit'.
+-spec start(source(), start_options()) -> result(instance()).
+start(Source, Options) when is_map(Options) ->
+    maybe_ok([
+        fun(_) -> check_options(Options, [imports, import_handler, unknown_imports, store, limits,
+                                          fuel, deterministic, optimize, owner, on_interrupt,
+                                          timeout]) end,
+        fun(_) -> check_imports(maps:get(imports, Options, #{})) end,
+        fun(_) -> to_module(Source, Options) end,
+        fun(Module) -> instantiate(Module, Options) end
+    ]);
+start(_Source, Options) ->
+    bad_argument("a map of options", Options).
+
+to_module(Source, Options) when is_binary(Source) ->
+    Given = maps:with([deterministic, optimize], Options),
+    compile(Source, Given#{fuel => counts_fuel(Options)});
+to_module(Source, Options) when is_reference(Source) ->
+    case wasmbeam_error:normalize(wasmbeam_nif:module_config(Source)) of
+        {ok, #{fuel := false}} when is_map_key(fuel, Options), map_get(fuel, Options) =/= infinity ->
+            bad_argument("a module compiled with fuel => true", Source);
+        {ok, _} ->
+            {ok, Source};
+        {error, _} = Error ->
+            Error
+    end;
+to_module(Source, _Options) ->
+    bad_argument("the bytes of a module, or a compiled one", Source).
+
+counts_fuel(#{fuel := infinity}) -> false;
+counts_fuel(#{fuel := _}) -> true;
+counts_fuel(_) -> false.
+
+instantiate(Module, Options) ->
+    {ok, Names} = wasmbeam_nif:module_import_names(Module),
+    Given = maps:get(imports, Options, #{}),
+    Handler = maps:get(import_handler, Options, undefined),
+    case wasmbeam_imports:bind(Names, Given, Handler) of
+        {ok, Bindings, Imports, StoreOf} ->
+            instantiate(Module, Bindings, Imports, maps:get(store, Options, StoreOf), Options);
+        {error, _} = Error ->
+            Error
+    end.
+
+instantiate(Module, Bindings, Imports, StoreOf, Options) ->
+    Native = (maps:with([limits, fuel, owner, on_interrupt], Options))#{
+        owner => maps:get(owner, Options, self())
+    },
+    maybe_ok([
+        fun(_) -> store_reference(StoreOf) end,
+        fun(Store) -> wasmbeam_nif:instance_new(Module, Imports, Store, Native) end,
+        fun(Ref) ->
+            Instance = {'$wasmbeam', Ref, Imports},
+            Unknown = maps:get(unknown_imports, Options, trap),
+            case wasmbeam_call:instantiate(Instance, Bindings, Unknown,
+                                           maps:with([timeout], Options)) of
+                {ok, _} ->
+                    {ok, Instance};
+                {error, _} = Error ->
+                    _ = wasmbeam_nif:instance_stop(Ref),
+                    Error
+            end
+        end
+    ]).
+
+store_reference(none) ->
+    {ok, none};
+store_reference(Instance) ->
+    with_reference(Instance, fun(Ref) -> {ok, Ref} end).
+
+%% @doc Ends an instance and gives its memory back.
+%%
+%% Calls in progress end with `stopped', and so does everything that is asked of it from then on. A
+%% store ends with its last instance.
+-spec stop(instance()) -> ok | {error, error_reason()}.
+stop(Instance) ->
+    with_reference(Instance, fun(Ref) ->
+        wasmbeam_error:normalize(wasmbeam_nif:instance_stop(Ref))
+    end).
+
+%% @equiv call(Instance, Function, Args, #{})
+-spec call(instance(), func(), [value()]) -> result([value()]).
+call(Instance, Function, Args) ->
+    call(Instance, Function, Args, #{}).
+
+%% @doc Calls a function and gives its results.
+%%
+%% One process at a time runs calls in an instance; others wait in line. From within the function
+%% of an import the same process can call the instance again.
+%%
+%% <ul>
+%% <li>`timeout' in milliseconds, waiting in line included. An import's function is not
+%%   interrupted; it counts when it returns.</li>
+%% <li>`fuel' that this call may use, of an instance that counts it.</li>
+%% <li>`imports': functions for this call, in place of those that the instance was started
+%%   with.</li>
+%% <li>`import_handler': as in {@link start/2}, for this call.</li>
+%% </ul>
+%%
+%% Errors: `unknown_export', `bad_argument', `trap', `exception', `exit', `import_failed',
+%% `unknown_import', `out_of_fuel', `timeout', `interrupted', `limit', `stopped'.
+-spec call(instance(), func(), [value()], call_options()) -> result([value()]).
+call(Instance, Function, Args, Options) when is_map(Options) ->
+    with_reference(Instance, fun(_Ref) ->
+        case check_options(Options, [timeout, fuel, imports, import_handler]) of
+            ok -> wasmbeam_call:call(Instance, Function, Args, Options);
+            {error, _} = Error -> Error
+        end
+    end);
+call(_Instance, _Function, _Args, Options) ->
+    bad_argument("a map of options", Options).
+
+%% @doc Ends the call that runs in an instance, with `interrupted'.
+%%
+%% The guest ends at its next time slice, or when the function of the import returns that it waits
+%% in. Where nothing runs, nothing happens.
+-spec cancel(instance()) -> ok | {error, error_reason()}.
+cancel(Instance) ->
+    with_reference(Instance, fun(Ref) ->
+        wasmbeam_error:normalize(wasmbeam_nif:instance_interrupt(Ref, cancelled))
+    end).
+
+%% @doc Makes another process the owner of an instance, or none.
+-spec give_away(instance(), pid() | none) -> ok | {error, error_reason()}.
+give_away(Instance, Owner) ->
+    with_reference(Instance, fun(Ref) ->
+        wasmbeam_error:normalize(wasmbeam_nif:instance_give_away(Ref, Owner))
+    end).
+
+%% @doc What a module imports, in its order.
+-spec imports(source() | instance()) -> result([import_type()]).
+imports(Source) ->
+    describe(Source, fun wasmbeam_nif:module_imports/1, fun wasmbeam_nif:instance_imports/1).
+
+%% @doc What a module exports, in its order.
+-spec exports(source() | instance()) -> result([export_type()]).
+exports(Source) ->
+    describe(Source, fun wasmbeam_nif:module_exports/1, fun wasmbeam_nif:instance_exports/1).
+
+describe(Source, OfModule, OfInstance) ->
+    case wasmbeam_call:reference(Source) of
+        {ok, Ref} -> wasmbeam_error:normalize(OfInstance(Ref));
+        error when is_binary(Source) ->
+            case compile(Source) of
+                {ok, Module} -> OfModule(Module);
+                {error, _} = Error -> Error
+            end;
+        error when is_reference(Source) -> wasmbeam_error:normalize(OfModule(Source));
+        error -> bad_argument("the bytes of a module, a compiled one, or an instance", Source)
+    end.
+
+%% @doc What can be told about an instance without disturbing it.
+-spec info(instance()) -> result(info()).
+info(Instance) ->
+    with_reference(Instance, fun(Ref) ->
+        wasmbeam_error:normalize(wasmbeam_nif:instance_info(Ref))
+    end).
+
+%% @doc The state of the cache of compiled modules; `bytes' are those of the images.
+-spec cache_info() -> cache_info() | {error, error_reason()}.
+cache_info() ->
+    wasmbeam_error:normalize(wasmbeam_nif:cache_info()).
+
+%% @equiv memory_size(Instance, #{})
+-spec memory_size(instance()) -> result(non_neg_integer()).
+memory_size(Instance) ->
+    memory_size(Instance, #{}).
+
+%% @doc The size of a memory in bytes. Without an option, all memory functions mean the first
+%% memory, exported or not.
+-spec memory_size(instance(), memory_options()) -> result(non_neg_integer()).
+memory_size(Instance, Options) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:memory_size(Ref, memory(Options)) end).
+
+%% @equiv memory_read(Instance, Offset, Size, #{})
+-spec memory_read(instance(), non_neg_integer(), non_neg_integer()) -> result(binary()).
+memory_read(Instance, Offset, Size) ->
+    memory_read(Instance, Offset, Size, #{}).
+
+%% @doc Reads `Size' bytes. Errors: `out_of_bounds', `unknown_export', `bad_argument', `stopped'.
+-spec memory_read(instance(), non_neg_integer(), non_neg_integer(), memory_options()) ->
+    result(binary()).
+memory_read(Instance, Offset, Size, Options) when is_integer(Size), Size >= ?MANY_BYTES ->
+    access(Instance, fun(Ref) ->
+        wasmbeam_nif:memory_read_dirty(Ref, memory(Options), Offset, Size)
+    end);
+memory_read(Instance, Offset, Size, Options) ->
+    access(Instance, fun(Ref) ->
+        wasmbeam_nif:memory_read(Ref, memory(Options), Offset, Size)
+    end).
+
+%% @equiv memory_read_string(Instance, Offset, #{})
+-spec memory_read_string(instance(), non_neg_integer()) -> result(binary()).
+memory_read_string(Instance, Offset) ->
+    memory_read_string(Instance, Offset, #{}).
+
+%% @doc Reads up to the next zero byte, which is not part of the result. `out_of_bounds' if there is
+%% none.
+-spec memory_read_string(instance(), non_neg_integer(), memory_options()) -> result(binary()).
+memory_read_string(Instance, Offset, Options) ->
+    access(Instance, fun(Ref) ->
+        wasmbeam_nif:memory_read_string(Ref, memory(Options), Offset)
+    end).
+
+%% @equiv memory_write(Instance, Offset, Bytes, #{})
+-spec memory_write(instance(), non_neg_integer(), binary()) -> ok | {error, error_reason()}.
+memory_write(Instance, Offset, Bytes) ->
+    memory_write(Instance, Offset, Bytes, #{}).
+
+%% @doc Writes bytes: all of them, or none if they do not fit. Errors as in {@link memory_read/4}.
+-spec memory_write(instance(), non_neg_integer(), binary(), memory_options()) ->
+    ok | {error, error_reason()}.
+memory_write(Instance, Offset, Bytes, Options) when byte_size(Bytes) >= ?MANY_BYTES ->
+    access(Instance, fun(Ref) ->
+        wasmbeam_nif:memory_write_dirty(Ref, memory(Options), Offset, Bytes)
+    end);
+memory_write(Instance, Offset, Bytes, Options) ->
+    access(Instance, fun(Ref) ->
+        wasmbeam_nif:memory_write(Ref, memory(Options), Offset, Bytes)
+    end).
+
+%% @equiv memory_grow(Instance, Pages, #{})
+-spec memory_grow(instance(), non_neg_integer()) -> result(non_neg_integer()).
+memory_grow(Instance, Pages) ->
+    memory_grow(Instance, Pages, #{}).
+
+%% @doc Grows a memory by `Pages' and gives its former size in pages (of 64 KiB unless the module
+%% says otherwise). `limit' if it cannot grow that much.
+-spec memory_grow(instance(), non_neg_integer(), memory_options()) -> result(non_neg_integer()).
+memory_grow(Instance, Pages, Options) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:memory_grow(Ref, memory(Options), Pages) end).
+
+%% @doc The value of an exported global.
+-spec global_get(instance(), binary()) -> result(value()).
+global_get(Instance, Name) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:global_get(Ref, Name) end).
+
+%% @doc Sets an exported global. `bad_argument' if it is immutable or of another type.
+-spec global_set(instance(), binary(), value()) -> ok | {error, error_reason()}.
+global_set(Instance, Name, Value) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:global_set(Ref, Name, Value) end).
+
+%% @doc The number of elements of a table, given by name or index.
+-spec table_size(instance(), binary() | non_neg_integer()) -> result(non_neg_integer()).
+table_size(Instance, Table) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:table_size(Ref, Table) end).
+
+%% @doc An element of a table.
+-spec table_get(instance(), binary() | non_neg_integer(), non_neg_integer()) -> result(value()).
+table_get(Instance, Table, Index) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:table_get(Ref, Table, Index) end).
+
+%% @doc Sets an element of a table.
+-spec table_set(instance(), binary() | non_neg_integer(), non_neg_integer(), value()) ->
+    ok | {error, error_reason()}.
+table_set(Instance, Table, Index, Value) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:table_set(Ref, Table, Index, Value) end).
+
+%% @doc Grows a table by `Delta' elements that are set to `Value', and gives its former size.
+-spec table_grow(instance(), binary() | non_neg_integer(), non_neg_integer(), value()) ->
+    result(non_neg_integer()).
+table_grow(Instance, Table, Delta, Value) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:table_grow(Ref, Table, Delta, Value) end).
+
+%% @doc Renders an error for people.
+-spec format_error(error_reason() | {error, error_reason()}) -> binary().
+format_error(Error) ->
+    wasmbeam_error:format(Error).
+
+memory(Options) ->
+    maps:get(memory, Options, 0).
+
+access(Instance, Access) ->
+    with_reference(Instance, fun(Ref) -> wasmbeam_call:access(fun() -> Access(Ref) end) end).
+
+with_reference(Instance, Fun) ->
+    case wasmbeam_call:reference(Instance) of
+        {ok, Ref} -> Fun(Ref);
+        error -> bad_argument("an instance", Instance)
+    end.
+
+bad_argument(Expected, Value) ->
+    {error, wasmbeam_error:reason(bad_argument, ["expected ", Expected],
+                                  #{expected => list_to_binary(Expected), value => Value})}.
+
+check_options(Options, Known) ->
+    case maps:keys(maps:without(Known, Options)) of
+        [] -> ok;
+        [Unknown | _] ->
+            Names = lists:join(", ", [atom_to_list(Name) || Name <- Known]),
+            bad_argument(lists:flatten(["an option of: ", Names]), Unknown)
+    end.
+
+check_imports(Imports) when is_map(Imports) ->
+    ok;
+check_imports(Imports) ->
+    bad_argument("a map of imports", Imports).
+
+%% Runs one step after the other, each with what the one before gave.
+maybe_ok(Steps) ->
+    maybe_ok(Steps, ok).
+
+maybe_ok([], Result) ->
+    {ok, Result};
+maybe_ok([Step | Steps], Result) ->
+    case Step(Result) of
+        ok -> maybe_ok(Steps, ok);
+        {ok, Next} -> maybe_ok(Steps, Next);
+        Failure -> wasmbeam_error:normalize(Failure)
+    end.

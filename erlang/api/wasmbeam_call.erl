@@ -1,0 +1,186 @@
+%% @doc Drives guest code: in the calling process, one step at a time.
+%%
+%% A call is a loop over what the native library says is next: run the Erlang function of an import
+%% and hand over its results, give the guest another time slice, wait for a turn at an instance that
+%% is busy. The process can be killed between any two steps.
+-module(wasmbeam_call).
+
+-export([call/4, instantiate/4, access/1, reference/1]).
+
+-export_type([instance/0]).
+
+-define(TAG, '$wasmbeam').
+
+-opaque instance() :: {?TAG, wasmbeam_nif:instance_ref(), wasmbeam_imports:imports()}.
+%% The implementations of the imports travel with the handle, so that the process that has it runs
+%% them without a copy.
+
+-type begin_step() :: fun(() -> wasmbeam_nif:step()).
+
+-record(call, {
+    instance :: instance(),
+    start :: begin_step(),
+    deadline :: integer() | infinity,
+    imports :: map(),
+    handler :: wasmbeam_imports:handler() | undefined,
+    %% Why an import failed, to complete the error that the call ends with.
+    failure = undefined :: undefined | wasmbeam:error_reason()
+}).
+
+%% @doc Calls a function of an instance.
+-spec call(instance(), wasmbeam:func(), [wasmbeam:value()], wasmbeam:call_options()) ->
+    {ok, [wasmbeam:value()]} | {error, wasmbeam:error_reason()}.
+call({?TAG, Ref, _} = Instance, Function, Args, Options) ->
+    Fuel = maps:get(fuel, Options, infinity),
+    run(Instance, fun() -> wasmbeam_nif:call(Ref, Function, Args, Fuel) end, Options).
+
+%% @doc Instantiates: `Bindings' has an element for each import.
+-spec instantiate(instance(), [wasmbeam_imports:binding()], trap | error, map()) ->
+    {ok, [wasmbeam:value()]} | {error, wasmbeam:error_reason()}.
+instantiate({?TAG, Ref, _} = Instance, Bindings, Unknown, Options) ->
+    run(Instance, fun() -> wasmbeam_nif:instantiate(Ref, Bindings, Unknown) end, Options).
+
+%% @doc Does something that takes a moment only, when its turn has come.
+-spec access(fun(() -> Answer | wasmbeam_nif:again())) ->
+    Answer | {error, wasmbeam:error_reason()}.
+access(Access) ->
+    case Access() of
+        again ->
+            erlang:yield(),
+            access(Access);
+        {queued, Ticket} ->
+            receive {?TAG, Ticket, turn} -> access(Access) end;
+        Answer ->
+            wasmbeam_error:normalize(Answer)
+    end.
+
+%% @doc The native handle of an instance.
+-spec reference(term()) -> {ok, wasmbeam_nif:instance_ref()} | error.
+reference({?TAG, Ref, _Imports}) when is_reference(Ref) -> {ok, Ref};
+reference(_) -> error.
+
+run(Instance, Start, Options) ->
+    Call = #call{
+        instance = Instance,
+        start = Start,
+        deadline = deadline(maps:get(timeout, Options, infinity)),
+        imports = maps:get(imports, Options, #{}),
+        handler = maps:get(import_handler, Options, undefined)
+    },
+    loop(Start(), Call).
+
+loop({ok, _} = Ok, _Call) ->
+    Ok;
+loop({error, {import_failed, _}}, #call{failure = {_, _} = Failure}) ->
+    {error, Failure};
+loop({error, _} = Error, _Call) ->
+    wasmbeam_error:normalize(Error);
+loop(yield, #call{instance = {_, Ref, _}} = Call) ->
+    check_deadline(Call),
+    loop(again(fun() -> wasmbeam_nif:resume(Ref) end), Call);
+loop({import, Import, Args}, #call{instance = Instance} = Call) ->
+    import(Instance, Import, Args, Call);
+loop({import, Import, Args, Index}, #call{instance = {_, Ref, _}} = Call) ->
+    {ok, {Sibling, Imports}} = wasmbeam_nif:instance_sibling(Ref, Index),
+    import({?TAG, Sibling, Imports}, Import, Args, Call);
+loop(again, #call{start = Start} = Call) ->
+    erlang:yield(),
+    loop(Start(), Call);
+loop({queued, Ticket}, #call{start = Start} = Call) ->
+    case await_turn(Ticket, Call) of
+        turn -> loop(Start(), Call);
+        timeout -> {error, wasmbeam_error:reason(timeout, "timed out waiting for the instance")}
+    end.
+
+%% Runs the function of an import that the guest waits in.
+import({_, Importer, Imports} = Instance, Import, Args, #call{instance = {_, Ref, _}} = Call) ->
+    {{Module, Name}, Function, StartHandler} =
+        wasmbeam_imports:find(Import, Imports, Call#call.imports),
+    Context = #{instance => Instance, module => Module, name => Name},
+    try
+        if
+            is_function(Function, 1) -> Function(Args);
+            is_function(Function, 2) -> Function(Args, Context);
+            true -> ask_handler(Call#call.handler, StartHandler, Importer, Import, Args, Context)
+        end
+    of
+        default ->
+            default(Context, Call);
+        Results ->
+            check_deadline(Call),
+            case again(fun() -> wasmbeam_nif:import_return(Ref, Importer, Import, Results) end) of
+                {bad_argument, Reason} ->
+                    Failure = failure(error, {bad_results, Reason}, [], Context),
+                    fail(Failure, Call);
+                Step ->
+                    loop(Step, Call)
+            end
+    catch
+        Class:Reason:Stack ->
+            fail(failure(Class, Reason, Stack, Context), Call)
+    end.
+
+ask_handler(undefined, undefined, _Importer, _Import, _Args, _Context) ->
+    default;
+ask_handler(undefined, Handler, Importer, Import, Args, Context) ->
+    ask_handler(Handler, undefined, Importer, Import, Args, Context);
+ask_handler(Handler, _, Importer, Import, Args, Context) ->
+    {ok, Type} = wasmbeam_nif:import_type(Importer, Import),
+    Handler(Context#{args => Args, type => Type}).
+
+%% What the library itself provides under that name.
+default(#{module := Module, name := Name} = Context, #call{instance = {_, Ref, _}} = Call) ->
+    check_deadline(Call),
+    case again(fun() -> wasmbeam_nif:import_default(Ref) end) of
+        undefined ->
+            Message = io_lib:format("unknown import ~ts.~ts", [Module, Name]),
+            fail(wasmbeam_error:reason(unknown_import, Message,
+                                       (maps:without([instance], Context))#{kind => func}),
+                 Call);
+        Step ->
+            loop(Step, Call)
+    end.
+
+fail(Failure, #call{instance = {_, Ref, _}} = Call) ->
+    check_deadline(Call),
+    Step = again(fun() -> wasmbeam_nif:import_fail(Ref) end),
+    loop(Step, Call#call{failure = Failure}).
+
+failure(Class, Reason, Stack, #{module := Module, name := Name}) ->
+    Message = io_lib:format("the function of import ~ts.~ts failed: ~0tp:~0tp",
+                            [Module, Name, Class, Reason]),
+    wasmbeam_error:reason(import_failed, Message,
+                          #{module => Module, name => Name, class => Class, reason => Reason,
+                            stacktrace => Stack}).
+
+%% A call that is too late ends at its next step.
+check_deadline(#call{instance = {_, Ref, _}} = Call) ->
+    _ = is_late(Call) andalso wasmbeam_nif:instance_interrupt(Ref, timeout),
+    ok.
+
+again(Step) ->
+    case Step() of
+        again ->
+            erlang:yield(),
+            again(Step);
+        Answer ->
+            Answer
+    end.
+
+await_turn(Ticket, #call{deadline = infinity}) ->
+    receive {?TAG, Ticket, turn} -> turn end;
+await_turn(Ticket, #call{deadline = Deadline, instance = {_, Ref, _}}) ->
+    receive
+        {?TAG, Ticket, turn} -> turn
+    after max(0, Deadline - erlang:monotonic_time(millisecond)) ->
+        _ = wasmbeam_nif:instance_leave_line(Ref, Ticket),
+        %% It may have been told in the meantime.
+        receive {?TAG, Ticket, turn} -> ok after 0 -> ok end,
+        timeout
+    end.
+
+deadline(infinity) -> infinity;
+deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
+
+is_late(#call{deadline = infinity}) -> false;
+is_late(#call{deadline = Deadline}) -> erlang:monotonic_time(millisecond) >= Deadline.

@@ -1,0 +1,46 @@
+%% @doc The errors of wasmbeam: how they are made and shown.
+-module(wasmbeam_error).
+
+-export([reason/2, reason/3, normalize/1, format/1]).
+
+%% @doc An error's class with its message.
+-spec reason(atom(), unicode:chardata()) -> wasmbeam:error_reason().
+reason(Class, Message) ->
+    reason(Class, Message, #{}).
+
+%% @doc An error's class with its message and what else a program needs to know.
+-spec reason(atom(), unicode:chardata(), map()) -> wasmbeam:error_reason().
+reason(Class, Message, Info) ->
+    {Class, Info#{message => unicode:characters_to_binary(Message)}}.
+
+%% @doc Gives the errors of the stand-in library the shape of all others.
+-spec normalize(Answer) -> Answer | {error, wasmbeam:error_reason()}.
+normalize({error, native_unavailable}) ->
+    {error, reason(native_unavailable,
+                   "wasmbeam was built without its native library; "
+                   "build it where Rust is installed")};
+normalize(Answer) ->
+    Answer.
+
+%% @doc Renders an error for people.
+-spec format(wasmbeam:error_reason() | {error, wasmbeam:error_reason()}) -> binary().
+format({error, {_Class, _Info} = Reason}) ->
+    format(Reason);
+format({Class, #{message := Message} = Info}) ->
+    Details = [detail(Key, Value) || {Key, Value} <- lists:sort(maps:to_list(Info)),
+                                     Key =/= message, Key =/= backtrace],
+    Frames = [frame(Frame) || Frame <- maps:get(backtrace, Info, [])],
+    unicode:characters_to_binary([atom_to_list(Class), ": ", Message, Details, Frames]).
+
+detail(stacktrace, Stack) ->
+    [io_lib:format("~n    in ~0tp", [Entry]) || Entry <- Stack];
+detail(Key, Value) ->
+    io_lib:format("~n  ~ts: ~0tp", [Key, Value]).
+
+frame(#{function_index := Index} = Frame) ->
+    Name = maps:get(function, Frame, <<"?">>),
+    Where = case Frame of
+        #{module_offset := Offset} -> io_lib:format(" at 0x~.16b", [Offset]);
+        #{} -> ""
+    end,
+    io_lib:format("~n    in ~ts (function ~b)~ts", [Name, Index, Where]).
