@@ -27,7 +27,9 @@ pub enum LoadError {
         name: String,
     },
     /// The module is valid, but its transformed form would exceed a limit that engines agree on.
-    #[error("the module needs more {what} than the {limit} that are allowed (at offset {offset:#x})")]
+    #[error(
+        "the module needs more {what} than the {limit} that are allowed (at offset {offset:#x})"
+    )]
     Limit {
         /// Where in the given bytes the limit was reached.
         offset: usize,

@@ -197,7 +197,10 @@ impl<'a> Survey<'a> {
     ) -> Result<(), LoadError> {
         let contents = exports.range();
         if self.export_sections() > 1 {
-            return Err(LoadError::invalid(contents.start, "duplicate export section"));
+            return Err(LoadError::invalid(
+                contents.start,
+                "duplicate export section",
+            ));
         }
         self.own_exports = exports.count();
         let entries = exports.original_position();

@@ -158,9 +158,9 @@ fn more_clauses_than_a_try_table_holds_are_refused() {
 fn many_wide_types(tries: usize, tags: usize) -> Vec<u8> {
     let wide = |n: usize| {
         let mut values = vec![ValType::I32; 1_000];
-        for bit in 0..10 {
+        for (bit, value) in values.iter_mut().enumerate().take(10) {
             if n >> bit & 1 == 1 {
-                values[bit] = ValType::I64;
+                *value = ValType::I64;
             }
         }
         values

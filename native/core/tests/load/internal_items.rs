@@ -1,9 +1,7 @@
 use std::borrow::Cow;
 
 use wasmbeam_core::load::LoadError;
-use wasmbeam_core::load::instrument::{
-    Internal, RESERVED_PREFIX, expose_internals, is_reserved,
-};
+use wasmbeam_core::load::instrument::{Internal, RESERVED_PREFIX, expose_internals, is_reserved};
 use wasmparser::{Parser, Payload};
 use wasmtime::{Extern, Instance, Module, Store};
 
@@ -93,7 +91,7 @@ fn an_export_section_is_added_where_it_belongs() {
     for (text, ids) in [
         ("(module (memory 1))", vec![5, 7]),
         (
-            "(module (memory 1) (global (mut i32) (i32.const 0)) (func $f) (start $f) (data (i32.const 0) \"\"))",
+            "(module (memory 1) (global (mut i32) (i32.const 0)) (func) (start 0) (data (i32.const 0) \"\"))",
             vec![1, 3, 5, 6, 7, 8, 10, 11],
         ),
         (
@@ -112,6 +110,34 @@ fn an_export_section_is_added_where_it_belongs() {
 fn a_module_without_state_is_borrowed() {
     let wasm = wat("(module (global i32 (i32.const 1)) (tag) (func (export \"f\")))");
     assert!(matches!(expose_internals(&wasm), Ok(Cow::Borrowed(_))));
+}
+
+#[test]
+fn items_of_every_type_can_be_exported() {
+    let wasm = wat(r#"
+        (module
+          (type $s (struct (field i32)))
+          (memory 1 2 shared)
+          (memory i64 0)
+          (global (mut v128) (v128.const i64x2 1 2))
+          (global (mut exnref) (ref.null exn))
+          (global (mut (ref null $s)) (ref.null $s))
+          (global (mut (ref i31)) (ref.i31 (i32.const 1)))
+          (table 1 exnref)
+          (table i64 1 (ref null $s))
+          (table 1 anyref))"#);
+    let exposed = expose_internals(&wasm).expect("a module");
+    let mut config = wasmtime::Config::new();
+    config.shared_memory(true);
+    let engine = wasmtime::Engine::new(&config).expect("an engine");
+    let module = Module::new(&engine, &exposed).expect("a module that compiles");
+    assert_eq!(module.exports().len(), 9);
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
+    for internal in [Internal::Global(1), Internal::Table(0), Internal::Memory(0)] {
+        let export = instance.get_export(&mut store, &internal.export_name());
+        assert!(export.is_some(), "{internal:?}");
+    }
 }
 
 #[test]
@@ -172,12 +198,24 @@ fn a_module_that_exports_a_reserved_name_is_refused() {
 
 #[test]
 fn reserved_names_are_parsed_strictly() {
-    for internal in [Internal::Memory(0), Internal::Global(u32::MAX), Internal::Table(17)] {
+    for internal in [
+        Internal::Memory(0),
+        Internal::Global(u32::MAX),
+        Internal::Table(17),
+    ] {
         let name = internal.export_name();
         assert!(is_reserved(&name));
         assert_eq!(Internal::from_export_name(&name), Some(internal));
     }
-    for rest in ["memory/01", "memory/+1", "memory/", "memory", "func/0", "table/4294967296", ""] {
+    for rest in [
+        "memory/01",
+        "memory/+1",
+        "memory/",
+        "memory",
+        "func/0",
+        "table/4294967296",
+        "",
+    ] {
         let name = format!("{RESERVED_PREFIX}{rest}");
         assert!(is_reserved(&name));
         assert_eq!(Internal::from_export_name(&name), None, "{rest}");

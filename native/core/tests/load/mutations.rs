@@ -1,5 +1,6 @@
 //! Damaged modules: whatever happens, it is an error or a valid module, and no panic.
 
+use wasmbeam_core::load::legacy_exceptions::translate;
 use wasmbeam_core::load::{Prepare, prepare};
 use wasmparser::{Validator, WasmFeatures};
 
@@ -18,19 +19,32 @@ const EXAMPLE: &str = r#"
           local.get 0
           local.get 1
           try $inner (param (ref null $s) i32) (result i32)
-            block $b
-              (br_table $b $inner $outer 3 (i32.const 6) (i32.const 1))
+            block $b (param i32) (result i32)
+              local.get 1
+              br_table $b $inner $outer 3
             end
+            drop
             throw $t
           catch $t
             drop
-            try (try_table (catch $t $inner) (rethrow 1)) delegate $outer
+            try
+              block $caught (result (ref null $s))
+                (try_table (catch $t $caught)
+                  (rethrow 3))
+                unreachable
+              end
+              drop
+            delegate $outer
             rethrow $inner
           catch_all
             i32.const 25
           end
           try (param i32) (result i32)
-            try throw $t delegate 2
+            drop
+            local.get 0
+            try (param (ref null $s)) (result i32)
+              throw $t
+            delegate 2
           delegate 1
         catch_all
           i32.const 7
@@ -66,6 +80,7 @@ fn changed_bytes() {
     let mut random = Random::new(7);
     let mut valid = 0;
     for (index, original) in originals().iter().enumerate() {
+        translate(original).unwrap_or_else(|e| panic!("module {index}: {e}"));
         assert!(check(original, "the original"));
         for round in 0..80 {
             let mut wasm = original.clone();

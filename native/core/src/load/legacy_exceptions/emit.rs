@@ -39,16 +39,16 @@
 
 use std::borrow::Cow;
 
-use wasm_encoder::{Catch, Encode, Instruction, RefType, ValType};
-use wasmparser::{BlockType, BrTable, FunctionBody, Operator, TryTable};
+use wasm_encoder::{Catch, Encode, Instruction};
+use wasmparser::{BlockType, BrTable, Catch as Original, FunctionBody, Operator, TryTable};
 
 use super::encode::{block_type, ref_type};
+use super::locals::Locals;
 use super::plan::{Clause, FUNCTION, Handler, Plan, RegionId, unbalanced};
 use super::types::Types;
 use crate::load::LoadError;
 use crate::load::sections::slice;
 
-const MAX_LOCALS: usize = 50_000;
 const MAX_CATCHES: usize = 10_000;
 const MAX_FUNCTION_SIZE: usize = 7_654_321;
 
@@ -84,60 +84,6 @@ pub fn translate_function(
         });
     }
     Ok(out)
-}
-
-/// The locals that a function declares.
-struct Locals {
-    groups: u32,
-    /// Where the groups begin.
-    start: usize,
-    /// The parameters and all declared locals.
-    total: usize,
-}
-
-impl Locals {
-    fn read(body: &FunctionBody<'_>, params: usize) -> Result<Self, LoadError> {
-        let mut reader = body.get_locals_reader()?;
-        let groups = reader.get_count();
-        let start = reader.original_position();
-        let mut total = params;
-        for _ in 0..groups {
-            total = total.saturating_add(reader.read()?.0 as usize);
-        }
-        Ok(Self {
-            groups,
-            start,
-            total,
-        })
-    }
-
-    /// The declarations, which end at `end`, and `exceptions` more locals of type exnref.
-    fn with_exceptions(
-        &self,
-        wasm: &[u8],
-        end: usize,
-        exceptions: u32,
-    ) -> Result<Vec<u8>, LoadError> {
-        if self.total.saturating_add(exceptions as usize) > MAX_LOCALS {
-            return Err(LoadError::Limit {
-                offset: self.start,
-                what: "locals in a function",
-                limit: MAX_LOCALS,
-            });
-        }
-        let mut out = Vec::new();
-        let declared = slice(wasm, self.start..end)?;
-        if exceptions == 0 {
-            self.groups.encode(&mut out);
-            out.extend_from_slice(declared);
-        } else {
-            (self.groups.saturating_add(1)).encode(&mut out);
-            out.extend_from_slice(declared);
-            exceptions.encode(&mut out);
-            ValType::Ref(RefType::EXNREF).encode(&mut out);
-        }
-        Ok(out)
-    }
 }
 
 struct Emitter<'a> {
@@ -243,7 +189,8 @@ impl<'a> Emitter<'a> {
 
     fn copy_until(&mut self, end: usize) -> Result<(), LoadError> {
         if self.copied < end {
-            self.out.extend_from_slice(slice(self.wasm, self.copied..end)?);
+            self.out
+                .extend_from_slice(slice(self.wasm, self.copied..end)?);
             self.copied = end;
         }
         Ok(())
@@ -333,7 +280,6 @@ impl<'a> Emitter<'a> {
         self.replace()?;
         let mut catches = Vec::with_capacity(try_table.catches.len());
         for catch in &try_table.catches {
-            use wasmparser::Catch as Original;
             catches.push(match *catch {
                 Original::One { tag, label } => Catch::One {
                     tag,
@@ -466,7 +412,9 @@ impl<'a> Emitter<'a> {
             return None;
         }
         // Clauses that are open at the same time need locals of their own; others share.
-        let local = u32::try_from(self.locals).ok()?.checked_add(self.exceptions)?;
+        let local = u32::try_from(self.locals)
+            .ok()?
+            .checked_add(self.exceptions)?;
         self.exceptions += 1;
         self.max_exceptions = self.max_exceptions.max(self.exceptions);
         self.emit(&Instruction::LocalSet(local));

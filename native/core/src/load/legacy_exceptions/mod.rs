@@ -5,7 +5,7 @@
 //! of the module. Functions without a legacy instruction and all sections but the code and type
 //! section are copied byte for byte, custom sections among them. Of these, sections that refer to
 //! code by its offset (DWARF, branch hints) are no longer accurate for what follows the first
-//! translated function.
+//! translated function, and neither are names of labels within it; other names are.
 //!
 //! The translation takes time and space linear in the module's size.
 //!
@@ -13,6 +13,7 @@
 
 mod emit;
 mod encode;
+mod locals;
 mod plan;
 mod types;
 
@@ -26,7 +27,7 @@ use wasmparser::{
 
 use self::plan::Plan;
 use self::types::Types;
-use super::sections::{Sections, append_section, append_sized, encode_len, slice};
+use super::sections::{HEADER_LEN, Sections, append_section, append_sized, encode_len, slice};
 use super::{LoadError, require_module};
 
 /// What a module with legacy instructions may use beside them: all that the engine can be
@@ -135,7 +136,7 @@ impl<'a> Module<'a> {
         let code = self.code_section()?;
         let types = self.type_section()?;
         let mut out = Vec::with_capacity(self.wasm.len() + self.wasm.len() / 8);
-        out.extend_from_slice(slice(self.wasm, 0..super::sections::HEADER_LEN)?);
+        out.extend_from_slice(slice(self.wasm, 0..HEADER_LEN)?);
         for section in self.sections.iter() {
             let offset = section.contents.start;
             if section.id == u8::from(SectionId::Code) {
@@ -171,7 +172,8 @@ impl<'a> Module<'a> {
         let Some(types) = &self.type_section else {
             return Ok(None);
         };
-        let entries = slice(self.wasm, types.original_position()..types.range().end)?;
-        Ok(self.types.section(types, entries))
+        let contents = types.range();
+        let entries = slice(self.wasm, types.original_position()..contents.end)?;
+        self.types.section(entries, contents.start)
     }
 }

@@ -72,7 +72,10 @@ impl Plan {
 }
 
 pub fn unbalanced(offset: usize) -> LoadError {
-    LoadError::invalid(offset, "instruction outside of the block that it belongs to")
+    LoadError::invalid(
+        offset,
+        "instruction outside of the block that it belongs to",
+    )
 }
 
 /// Whether a function uses legacy instructions, reading no more of it than that takes.

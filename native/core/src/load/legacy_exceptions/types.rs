@@ -111,17 +111,17 @@ impl Types {
         Ok(ty)
     }
 
-    /// The contents of the type section with what was added, or none if nothing was.
-    pub fn section(&self, original: &TypeSectionReader<'_>, entries: &[u8]) -> Option<Vec<u8>> {
+    /// The contents of the type section with what was added to its entries, or none if nothing
+    /// was.
+    pub fn section(&self, entries: &[u8], offset: usize) -> Result<Option<Vec<u8>>, LoadError> {
         if self.added_count == 0 {
-            return None;
+            return Ok(None);
         }
-        let offset = original.range().start;
         let mut contents = Vec::with_capacity(entries.len() + self.added.len() + 5);
-        encode_len(&mut contents, self.groups + self.added_count, offset).ok()?;
+        encode_len(&mut contents, self.groups + self.added_count, offset)?;
         contents.extend_from_slice(entries);
         contents.extend_from_slice(&self.added);
-        Some(contents)
+        Ok(Some(contents))
     }
 
     fn function_with_params(

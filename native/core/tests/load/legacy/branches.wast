@@ -106,7 +106,7 @@
       (if (i32.eqz (local.get 0)) (then (br 2 (i32.const 7))))
       (if (i32.eq (local.get 0) (i32.const 3)) (then
         try
-          throw $i (i32.const 3)
+          (throw $i (i32.const 3))
         delegate 2))
       throw $e0
     catch_all
@@ -239,11 +239,13 @@
       catch $e0
         local.get $any
         br_on_cast $outer anyref (ref $struct)
-        try (param anyref) (result (ref i31))
-          br_on_cast_fail 0 anyref (ref i31)
+        try $cast (param anyref) (result anyref)
+          br_on_cast $cast anyref (ref i31)
+          throw $e0
         catch_all
           unreachable
         end
+        ref.cast (ref i31)
         i31.get_s
         return
       end

@@ -51,7 +51,8 @@
       (i64.load offset=8 (local.get 0))
       throw $local
     catch $local
-      (i64.store (i64.const 64) (i64.add (i64.const 1)))
+      local.set 0
+      (i64.store (i64.const 64) (i64.add (local.get 0) (i64.const 1)))
       (i64.load (i64.const 64))
       (drop (memory.grow (i64.const 1)))
     end)

@@ -18,7 +18,6 @@
       br 0
       try $t (param i32 i32) (result i32)
         try (param i32)
-          drop
           throw $i
         delegate $t
       catch $i
@@ -32,6 +31,7 @@
     try (result i32)
       throw $e0
       try $t (param i32) (result i32)
+        i32.const 0
         br_table $t $t 1
       catch_all
         rethrow $t
@@ -40,6 +40,7 @@
       i32.const 3
       return
       try $u (result i32)
+        i32.const 0
       catch $i
       catch_all
         rethrow $u

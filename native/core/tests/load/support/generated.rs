@@ -107,7 +107,11 @@ impl Generator {
                 self.value();
                 self.push(Instruction::I32Add);
             }
-            3 => self.block(Instruction::Block(self.block_type(false)), Label::Value, false),
+            3 => self.block(
+                Instruction::Block(self.block_type(false)),
+                Label::Value,
+                false,
+            ),
             4 => self.block(Instruction::Loop(self.block_type(true)), Label::Loop, true),
             5 => self.conditional(),
             6 => self.leave(),

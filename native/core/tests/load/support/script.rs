@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use wasmbeam_core::load::legacy_exceptions::{translate, uses_legacy_exceptions};
-use wasmtime::{
-    Engine, ExternRef, Instance, Linker, Module, Store, ThrownException, Val,
-};
+use wasmtime::{Engine, ExternRef, Instance, Linker, Module, Store, ThrownException, Val};
 use wast::core::{NanPattern, WastArgCore, WastRetCore};
 use wast::parser::ParseBuffer;
 use wast::{QuoteWat, Wast, WastArg, WastDirective, WastExecute, WastInvoke, WastRet};
