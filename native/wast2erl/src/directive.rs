@@ -23,6 +23,7 @@
 //! `Name` is a binary or `undefined`, which means the newest instance.
 
 use crate::form::{self, Form};
+use crate::legacy;
 use crate::term::Term;
 use crate::value;
 use wast::parser::{self, ParseBuffer};
@@ -70,14 +71,18 @@ fn at_its_line(form: &Form<'_>) -> Term {
     let directive = if UNSUPPORTED.contains(&form.head) {
         Term::tagged("unsupported", [Term::binary(form.head)])
     } else {
-        // The reference interpreter's name for a module that traps as it starts.
-        let text = form
-            .text
-            .replacen("(assert_uninstantiable", "(assert_trap", 1);
-        directive(&text)
+        parsable(form.text)
+            .and_then(|text| directive(&text))
             .unwrap_or_else(|message| Term::tagged("unparsable", [Term::Binary(message)]))
     };
     Term::Tuple(vec![Term::integer(form.line as i128), directive])
+}
+
+/// `text` in the forms that the `wast` crate knows.
+fn parsable(text: &str) -> Result<String, Vec<u8>> {
+    // The reference interpreter's name for a module that traps as it starts.
+    let text = text.replacen("(assert_uninstantiable", "(assert_trap", 1);
+    legacy::unfold_try(&text).map_err(|error| error.to_string().into_bytes())
 }
 
 fn directive(text: &str) -> Result<Term, Vec<u8>> {

@@ -4,6 +4,7 @@
 
 mod directive;
 mod form;
+mod legacy;
 mod term;
 mod value;
 
