@@ -158,9 +158,9 @@ assertion({assert_exhaustion, Action, Text}, Script) ->
     trapped([stack_overflow], Text, perform(Action, Script));
 assertion({assert_exception, Action}, Script) ->
     failed_with(exception, perform(Action, Script));
-assertion({assert_unlinkable, Source, <<"unknown import">>}, Script) ->
+assertion({assert_unlinkable, Source, <<"unknown import", _/binary>>}, Script) ->
     failed_with(unknown_import, start(Source, Script));
-assertion({assert_unlinkable, Source, <<"incompatible import type">>}, Script) ->
+assertion({assert_unlinkable, Source, <<"incompatible import", _/binary>>}, Script) ->
     failed_with(incompatible_import, start(Source, Script));
 assertion({Kind, {_Form, Bytes}, _Text}, _Script) when
     Kind =:= assert_invalid;
