@@ -49,10 +49,26 @@ an_f32_result_that_is_no_f32_matches_nothing_test() ->
 
 nan_patterns_test_() ->
     Cases = [
-        {{f32, nan_canonical}, [nan, {nan, 16#ffc00000}], [{nan, 16#7fc00001}, {nan, 16#7fa00000}, 0.0, infinity]},
-        {{f32, nan_arithmetic}, [nan, {nan, 16#ffc00000}, {nan, 16#7fc00001}], [{nan, 16#7fa00000}, 0.0, infinity]},
-        {{f64, nan_canonical}, [nan, {nan, 16#fff8000000000000}], [{nan, 16#7ff8000000000001}, neg_infinity]},
-        {{f64, nan_arithmetic}, [nan, {nan, 16#7ff8000000000001}], [{nan, 16#7ff4000000000000}, 1.0]},
+        {
+            {f32, nan_canonical},
+            [nan, {nan, 16#ffc00000}],
+            [{nan, 16#7fc00001}, {nan, 16#7fa00000}, 0.0, infinity]
+        },
+        {
+            {f32, nan_arithmetic},
+            [nan, {nan, 16#ffc00000}, {nan, 16#7fc00001}],
+            [{nan, 16#7fa00000}, 0.0, infinity]
+        },
+        {
+            {f64, nan_canonical},
+            [nan, {nan, 16#fff8000000000000}],
+            [{nan, 16#7ff8000000000001}, neg_infinity]
+        },
+        {
+            {f64, nan_arithmetic},
+            [nan, {nan, 16#7ff8000000000001}],
+            [{nan, 16#7ff4000000000000}, 1.0]
+        },
         {{f32, 16#7fa00000}, [{nan, 16#7fa00000}], [nan, {nan, 16#ffa00000}]}
     ],
     [
@@ -132,10 +148,12 @@ trap_texts_mean_codes_test() ->
     ?assertEqual([], wasmbeam_spec_trap:codes(<<"something else">>)).
 
 a_known_failure_is_skipped_with_its_reason_test() ->
-    Known = wasmbeam_spec_known:for_file("a.wast", [{"a.wast", 3, <<"why">>}, {"b.wast", 4, <<"else">>}]),
+    List = [{"a.wast", 3, <<"why">>}, {"b.wast", 4, <<"else">>}],
+    Known = wasmbeam_spec_known:for_file("a.wast", List),
+    Other = {4, assert_return, {failed, wrong}},
     ?assertEqual(
-        [{3, assert_return, {skipped, {known_failure, <<"why">>}}}, {4, assert_return, {failed, wrong}}],
-        wasmbeam_spec_known:apply([{3, assert_return, {failed, wrong}}, {4, assert_return, {failed, wrong}}], Known)
+        [{3, assert_return, {skipped, {known_failure, <<"why">>}}}, Other],
+        wasmbeam_spec_known:apply([{3, assert_return, {failed, wrong}}, Other], Known)
     ).
 
 a_known_failure_that_passes_fails_test() ->
@@ -144,7 +162,10 @@ a_known_failure_that_passes_fails_test() ->
         Results ++ [{3, known_failure, {failed, {does_not_fail, <<"why">>}}}],
         wasmbeam_spec_known:apply(Results, #{3 => <<"why">>})
     ),
-    ?assertMatch([{9, known_failure, {failed, _}}], wasmbeam_spec_known:apply([], #{9 => <<"gone">>})).
+    ?assertMatch(
+        [{9, known_failure, {failed, _}}],
+        wasmbeam_spec_known:apply([], #{9 => <<"gone">>})
+    ).
 
 totals_count_what_failed_and_what_was_skipped_test() ->
     Results = [

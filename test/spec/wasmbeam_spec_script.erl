@@ -49,7 +49,8 @@ run(Directives, Folder) ->
     Results.
 
 new(Folder) ->
-    Spectest = start_fixture(Folder, "spectest.wat", #{imports => #{<<"host">> => host_functions()}}),
+    Imports = #{<<"host">> => host_functions()},
+    Spectest = start_fixture(Folder, "spectest.wat", #{imports => Imports}),
     References = start_fixture(Folder, "references.wat", #{store => Spectest}),
     #script{
         spectest = Spectest,
@@ -120,7 +121,8 @@ instantiate(Name, Source, #script{instances = Instances} = Script) ->
             {passed, Script#script{instances = Instances#{undefined => Instance, Name => Instance}}};
         {error, Error} ->
             %% Later assertions must not fall back on an older instance.
-            {{failed, Error}, Script#script{instances = maps:without([undefined, Name], Instances)}}
+            Left = maps:without([undefined, Name], Instances),
+            {{failed, Error}, Script#script{instances = Left}}
     end.
 
 start({_Form, Bytes}, #script{spectest = Spectest, registered = Registered}) ->
@@ -205,7 +207,8 @@ returned(Patterns, Values, #script{references = References}) ->
         Value
     end,
     Matches = fun({Pattern, Value}) -> wasmbeam_spec_value:matches(Pattern, Value, Externalize) end,
-    case length(Patterns) =:= length(Values) andalso lists:all(Matches, lists:zip(Patterns, Values)) of
+    SameLength = length(Patterns) =:= length(Values),
+    case SameLength andalso lists:all(Matches, lists:zip(Patterns, Values)) of
         true -> passed;
         false -> {failed, {expected, Patterns, got, Values}}
     end.

@@ -70,7 +70,9 @@ matches(ref_struct, {ref, struct, _}) -> true;
 matches(ref_struct, _) -> false;
 matches(ref_array, {ref, array, _}) -> true;
 matches(ref_array, _) -> false;
-matches(ref_eq, Value) -> lists:any(fun(P) -> matches(P, Value) end, [ref_i31, ref_struct, ref_array]);
+matches(ref_eq, {ref, eq, _}) -> true;
+matches(ref_eq, {ref, Kind, _}) -> Kind =:= struct orelse Kind =:= array;
+matches(ref_eq, Value) -> matches(ref_i31, Value);
 matches(ref_any, {ref, Kind, _}) -> lists:member(Kind, [any, array, eq, extern, struct]);
 matches(ref_any, Value) -> matches(ref_i31, Value).
 

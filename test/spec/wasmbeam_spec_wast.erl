@@ -38,8 +38,8 @@ read(Tool, File) ->
     end.
 
 run(Program, Args, Opts) ->
-    Port = open_port({spawn_executable, Program}, [{args, Args}, binary, exit_status, use_stdio | Opts]),
-    collect(Port, []).
+    Settings = [{args, Args}, binary, exit_status, use_stdio | Opts],
+    collect(open_port({spawn_executable, Program}, Settings), []).
 
 collect(Port, Output) ->
     receive
