@@ -35,7 +35,6 @@
 
 -record(script, {
     spectest :: term(),
-    references :: term(),
     %% By name, and `undefined' for the newest; a module that failed is absent.
     definitions = #{} :: #{name() => source()},
     instances = #{} :: #{name() => term()},
@@ -49,19 +48,9 @@ run(Directives, Folder) ->
     Results.
 
 new(Folder) ->
-    Imports = #{<<"host">> => host_functions()},
-    Spectest = start_fixture(Folder, "spectest.wat", #{imports => Imports}),
-    References = start_fixture(Folder, "references.wat", #{store => Spectest}),
-    #script{
-        spectest = Spectest,
-        references = References,
-        registered = #{<<"spectest">> => Spectest}
-    }.
-
-start_fixture(Folder, Name, Opts) ->
-    {ok, Text} = file:read_file(filename:join(Folder, Name)),
-    {ok, Instance} = wasmbeam:start(Text, Opts),
-    Instance.
+    {ok, Text} = file:read_file(filename:join(Folder, "spectest.wat")),
+    {ok, Spectest} = wasmbeam:start(Text, #{imports => #{<<"host">> => host_functions()}}),
+    #script{spectest = Spectest, registered = #{<<"spectest">> => Spectest}}.
 
 host_functions() ->
     Print = fun(_Args) -> [] end,
@@ -151,7 +140,7 @@ assertion({action, Action}, Script) ->
     end;
 assertion({assert_return, Action, Patterns}, Script) ->
     case perform(Action, Script) of
-        {ok, Values} -> returned(Patterns, Values, Script);
+        {ok, Values} -> returned(Patterns, Values);
         {error, Error} -> {failed, Error}
     end;
 assertion({assert_trap, Action, Text}, Script) ->
@@ -175,7 +164,7 @@ assertion({Kind, {_Form, Bytes}, _Text}, _Script) when
 perform({invoke, Name, Function, Arguments}, Script) ->
     case instance(Name, Script) of
         {ok, Instance} ->
-            Values = [argument(Argument, Script) || Argument <- Arguments],
+            Values = lists:map(fun wasmbeam_spec_value:from_argument/1, Arguments),
             wasmbeam:call(Instance, Function, Values);
         {error, _} = Error ->
             Error
@@ -194,19 +183,8 @@ perform({instantiate, Source}, Script) ->
 one_value({ok, Value}) -> {ok, [Value]};
 one_value({error, _} = Error) -> Error.
 
-%% An `anyref' argument that is a host reference is made by the guest.
-argument({ref_host, Id}, #script{references = References}) ->
-    {ok, [Value]} = wasmbeam:call(References, <<"internalize">>, [{extern, Id}]),
-    Value;
-argument(Argument, _Script) ->
-    wasmbeam_spec_value:from_argument(Argument).
-
-returned(Patterns, Values, #script{references = References}) ->
-    Externalize = fun(Reference) ->
-        {ok, [Value]} = wasmbeam:call(References, <<"externalize">>, [Reference]),
-        Value
-    end,
-    Matches = fun({Pattern, Value}) -> wasmbeam_spec_value:matches(Pattern, Value, Externalize) end,
+returned(Patterns, Values) ->
+    Matches = fun({Pattern, Value}) -> wasmbeam_spec_value:matches(Pattern, Value) end,
     SameLength = length(Patterns) =:= length(Values),
     case SameLength andalso lists:all(Matches, lists:zip(Patterns, Values)) of
         true -> passed;

@@ -2,7 +2,7 @@
 %% it expects results to match.
 -module(wasmbeam_spec_value).
 
--export([from_argument/1, matches/3]).
+-export([from_argument/1, matches/2]).
 
 -export_type([argument/0, pattern/0]).
 
@@ -11,7 +11,7 @@
     {i32 | i64, integer()}
     | {f32 | f64, Bits :: non_neg_integer()}
     | {v128, <<_:128>>}
-    | {ref_extern, non_neg_integer()}
+    | {ref_extern | ref_host, non_neg_integer()}
     | ref_null.
 
 -type float_pattern() ::
@@ -40,18 +40,14 @@ from_argument({f32, Bits}) -> from_f32(Bits);
 from_argument({f64, Bits}) -> from_f64(Bits);
 from_argument({v128, Bytes}) -> Bytes;
 from_argument({ref_extern, Id}) -> {extern, Id};
+%% A host reference is a term too where the type is `anyref'.
+from_argument({ref_host, Id}) -> {extern, Id};
 from_argument(ref_null) -> null.
 
-%% @doc Whether a result is what the script expects. `Externalize' turns an
-%% `anyref' result into the `externref' that it holds.
--spec matches(pattern(), term(), fun((term()) -> term())) -> boolean().
-matches({either, Patterns}, Value, Externalize) ->
-    lists:any(fun(Pattern) -> matches(Pattern, Value, Externalize) end, Patterns);
-matches({ref_host, Id}, {ref, _, _} = Value, Externalize) ->
-    Externalize(Value) =:= {extern, Id};
-matches(Pattern, Value, _Externalize) ->
-    matches(Pattern, Value).
-
+%% @doc Whether a result is what the script expects.
+-spec matches(pattern(), term()) -> boolean().
+matches({either, Patterns}, Value) ->
+    lists:any(fun(Pattern) -> matches(Pattern, Value) end, Patterns);
 matches({i32, Expected}, Value) -> Value =:= Expected;
 matches({i64, Expected}, Value) -> Value =:= Expected;
 matches({f32, Expected}, Value) -> float_matches(Expected, bits(32, Value), 32);
@@ -59,7 +55,7 @@ matches({f64, Expected}, Value) -> float_matches(Expected, bits(64, Value), 64);
 matches({v128, Bytes}, Value) when is_binary(Bytes) -> Value =:= Bytes;
 matches({v128, Lanes}, Value) -> lanes_match(Lanes, Value);
 matches({ref_extern, Id}, Value) -> Value =:= {extern, Id};
-matches({ref_host, _}, _) -> false;
+matches({ref_host, Id}, Value) -> Value =:= {extern, Id};
 matches(ref_null, Value) -> Value =:= null;
 matches(ref_extern, Value) -> Value =/= null;
 matches(ref_func, {funcref, _}) -> true;
@@ -70,11 +66,10 @@ matches(ref_struct, {ref, struct, _}) -> true;
 matches(ref_struct, _) -> false;
 matches(ref_array, {ref, array, _}) -> true;
 matches(ref_array, _) -> false;
-matches(ref_eq, {ref, eq, _}) -> true;
 matches(ref_eq, {ref, Kind, _}) -> Kind =:= struct orelse Kind =:= array;
 matches(ref_eq, Value) -> matches(ref_i31, Value);
-matches(ref_any, {ref, Kind, _}) -> lists:member(Kind, [any, array, eq, extern, struct]);
-matches(ref_any, Value) -> matches(ref_i31, Value).
+matches(ref_any, {extern, _}) -> true;
+matches(ref_any, Value) -> matches(ref_eq, Value).
 
 lanes_match([], <<>>) ->
     true;
