@@ -42,7 +42,7 @@ run_path(Path, Opts) ->
             [Result]
     end.
 
-%% @doc Runs every script of a folder and of the folders in it.
+%% @doc Runs every script (`.wast') of a folder and of the folders in it.
 -spec run_folder(file:filename_all(), opts()) -> [file_result()].
 run_folder(Folder, Opts) ->
     Files = lists:sort(filelib:wildcard("**/*.wast", Folder)),

@@ -1,0 +1,32 @@
+;; Folded legacy exception handling, also where only a folded instruction may be.
+
+(module
+  (tag $e) (tag $n (param i32))
+  (func $throw-unless (param i32) (if (i32.eqz (local.get 0)) (then (throw $e))))
+  (func (export "condition") (param i32) (result i32)
+    (if (result i32)
+      (try (result i32)
+        (do (call $throw-unless (local.get 0)) (i32.const 1))
+        (catch_all (i32.const 0)))
+      (then (i32.const 10))
+      (else (i32.const 20))))
+  (func (export "operand") (param i32) (result i32)
+    (i32.add
+      (try $l (result i32) (do (br $l (i32.const 4))) (catch $n))
+      (local.get 0)))
+  (func (export "payload") (result i32)
+    (try (result i32) (do (throw $n (i32.const 7))) (catch $n)))
+  (func (export "delegate") (result i32)
+    (try $outer (result i32)
+      (do (try (do (throw $e)) (delegate $outer)) (i32.const 1))
+      (catch $e (i32.const 2))))
+  (func (export "rethrow") (try (do (throw $e)) (catch $e (rethrow 0)))))
+
+(assert_return (invoke "condition" (i32.const 1)) (i32.const 10))
+(assert_return (invoke "condition" (i32.const 0)) (i32.const 20))
+(assert_return (invoke "operand" (i32.const 3)) (i32.const 7))
+(assert_return (invoke "payload") (i32.const 7))
+(assert_return (invoke "delegate") (i32.const 2))
+(assert_exception (invoke "rethrow"))
+(assert_invalid (module (func (rethrow 0))) "invalid rethrow label")
+(assert_malformed (module quote "(func (try (do) (catch_all) (catch_all)))") "unexpected token")
