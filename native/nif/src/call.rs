@@ -40,6 +40,7 @@ fn instantiate<'a>(
             imports.push(binding(term, &instance, import)?);
         }
         let request = Instantiate {
+            index: instance.index,
             module,
             imports,
             unknown_imports: if unknown_imports == atoms::error() {
@@ -286,7 +287,7 @@ fn answer<'a>(
         Ok(Outcome::Done(Ok(Answer::Values(values)))) => {
             (atoms::ok(), term::encode_list(env, &values)).encode(env)
         }
-        Ok(Outcome::Done(Ok(Answer::Instance(_)))) => {
+        Ok(Outcome::Done(Ok(Answer::Instantiated))) => {
             (atoms::ok(), Vec::<Term>::new()).encode(env)
         }
         Ok(Outcome::Done(Err(error))) => (atoms::error(), Failure::from(error)).encode(env),

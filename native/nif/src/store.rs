@@ -147,8 +147,7 @@ impl SharedStore {
         })
     }
 
-    /// Makes room for an instance. Its index is the one that it will have in the core, too, as
-    /// long as instances are made one at a time: the caller holds the store.
+    /// Makes room for an instance, and gives the index that it has here and in the core.
     pub fn add_instance(&self, module: Arc<Module>, imports: Arc<SavedTerms>) -> usize {
         let mut control = self.control.lock();
         control.instances.push(InstanceEntry {

@@ -85,7 +85,7 @@ async fn serve(context: &mut Context<'_>, command: Command) -> Event {
                 instances::instantiate(context, *request).await
             })
             .await
-            .map(Answer::Instance),
+            .map(|()| Answer::Instantiated),
         ),
         Command::Return(_) | Command::Default | Command::Fail(_) => {
             Event::Done(Err(Error::internal("no import awaits an answer")))

@@ -44,10 +44,10 @@ pub(super) fn bind(
         Binding::Export {
             instance: exporter,
             name,
-        } => instances::export(context, exporter, &name).ok_or_else(|| Error::IncompatibleImport {
+        } => instances::export(context, exporter, &name).ok_or_else(|| Error::UnknownImport {
             module: import.module.clone(),
             name: import.name.clone(),
-            message: format!("the other instance has no export {name:?}"),
+            kind: kind(&import.ty),
         }),
         Binding::Value(value) => bind_value(context, import, value),
         Binding::New => bind_new(context, import),

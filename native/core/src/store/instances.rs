@@ -17,18 +17,18 @@ pub(crate) struct InstanceState {
     exports: Vec<Option<Extern>>,
 }
 
-/// Makes an instance and runs its start function. The index it gets is its own even if that
-/// fails: functions of it may be in tables by then.
-pub(super) async fn instantiate(
-    context: &mut Context<'_>,
-    request: Instantiate,
-) -> Result<usize> {
+/// Makes an instance and runs its start function. The index is its own even if that fails:
+/// functions of it may be in tables by then.
+pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate) -> Result<()> {
     let Instantiate {
+        index,
         module,
         imports,
         unknown_imports,
     } = request;
-    let index = context.data().instances.len();
+    if state(context.data(), index).is_some() {
+        return Err(Error::internal("the instance exists"));
+    }
     if imports.len() != module.imports().len() {
         return Err(Error::internal("not one binding for each import"));
     }
@@ -43,7 +43,11 @@ pub(super) async fn instantiate(
             unknown_imports,
         )?);
     }
-    context.data_mut().instances.push(InstanceState {
+    let instances = &mut context.data_mut().instances;
+    if instances.len() <= index {
+        instances.resize_with(index + 1, || None);
+    }
+    instances[index] = Some(InstanceState {
         exports: vec![None; module.all_exports().len()],
         module: Arc::clone(&module),
         instance: None,
@@ -51,13 +55,21 @@ pub(super) async fn instantiate(
     context.data_mut().limiter.take_denied();
     match Instance::new_async(&mut *context, module.inner(), &externs).await {
         Ok(instance) => {
-            if let Some(state) = context.data_mut().instances.get_mut(index) {
+            if let Some(state) = state_mut(context.data_mut(), index) {
                 state.instance = Some(instance);
             }
-            Ok(index)
+            Ok(())
         }
         Err(error) => Err(refusal(context, &module, &error)),
     }
+}
+
+fn state(data: &StoreData, index: usize) -> Option<&InstanceState> {
+    data.instances.get(index)?.as_ref()
+}
+
+fn state_mut(data: &mut StoreData, index: usize) -> Option<&mut InstanceState> {
+    data.instances.get_mut(index)?.as_mut()
 }
 
 fn refusal(context: &mut Context<'_>, module: &Module, error: &wasmtime::Error) -> Error {
@@ -85,12 +97,7 @@ fn refusal(context: &mut Context<'_>, module: &Module, error: &wasmtime::Error) 
 
 /// Looks up an export by name.
 pub(crate) fn export(context: &mut Context<'_>, instance: usize, name: &str) -> Option<Extern> {
-    let index = context
-        .data()
-        .instances
-        .get(instance)?
-        .module
-        .any_export_index(name)?;
+    let index = state(context.data(), instance)?.module.any_export_index(name)?;
     export_at(context, instance, index)
 }
 
@@ -100,7 +107,7 @@ pub(crate) fn export_at(
     instance: usize,
     index: usize,
 ) -> Option<Extern> {
-    let state = context.data().instances.get(instance)?;
+    let state = state(context.data(), instance)?;
     if let Some(known) = state.exports.get(index)? {
         return Some(known.clone());
     }
@@ -108,12 +115,7 @@ pub(crate) fn export_at(
     let found = state
         .instance?
         .get_module_export(context.as_context_mut(), &handle)?;
-    let slot = context
-        .data_mut()
-        .instances
-        .get_mut(instance)?
-        .exports
-        .get_mut(index)?;
+    let slot = state_mut(context.data_mut(), instance)?.exports.get_mut(index)?;
     *slot = Some(found.clone());
     Some(found)
 }
@@ -121,7 +123,7 @@ pub(crate) fn export_at(
 /// While its start function runs, an instance can be reached only through a caller: makes its
 /// exports known, so that a handler can use its memory already.
 pub(super) fn note_exports(caller: &mut Caller<'_, StoreData>, instance: usize) {
-    let Some(state) = caller.data().instances.get(instance) else {
+    let Some(state) = state(caller.data(), instance) else {
         return;
     };
     if state.instance.is_some() || state.exports.iter().all(Option::is_some) {
@@ -133,7 +135,7 @@ pub(super) fn note_exports(caller: &mut Caller<'_, StoreData>, instance: usize) 
         .iter()
         .map(|export| caller.get_module_export(&export.handle))
         .collect();
-    if let Some(state) = caller.data_mut().instances.get_mut(instance) {
+    if let Some(state) = state_mut(caller.data_mut(), instance) {
         state.exports = found;
     }
 }
@@ -150,10 +152,7 @@ pub(super) fn function(
     let Some(Extern::Func(func)) = export_at(context, instance, export) else {
         return Err(unknown());
     };
-    let signature: Option<Arc<Signature>> = context
-        .data()
-        .instances
-        .get(instance)
+    let signature: Option<Arc<Signature>> = state(context.data(), instance)
         .and_then(|state| state.module.all_exports().get(export))
         .and_then(|export| export.signature.clone());
     Ok(FuncRef {

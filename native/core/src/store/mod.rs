@@ -48,7 +48,7 @@ pub struct StoreData {
     pub(crate) port: Port,
     pub(crate) interrupt: InterruptFlag,
     pub(crate) limiter: Limiter,
-    pub(crate) instances: Vec<InstanceState>,
+    pub(crate) instances: Vec<Option<InstanceState>>,
     /// Calls in progress, one within the other.
     pub(crate) depth: u32,
 }
@@ -62,6 +62,8 @@ pub enum Target {
 
 /// A module to be instantiated.
 pub struct Instantiate {
+    /// Which of the store's instances it will be. The embedder counts them.
+    pub index: usize,
     pub module: Arc<Module>,
     /// One for each of the module's imports, in order.
     pub imports: Vec<Binding>,
@@ -82,8 +84,7 @@ pub enum UnknownImports {
 #[derive(Debug)]
 pub enum Answer {
     Values(Vec<Value>),
-    /// The new instance's index in its store.
-    Instance(usize),
+    Instantiated,
 }
 
 /// A guest's call of a function that the embedder implements.
