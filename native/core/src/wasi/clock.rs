@@ -112,17 +112,3 @@ fn system_realtime() -> u64 {
             u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
         })
 }
-
-impl PartialEq for Clocks {
-    fn eq(&self, other: &Self) -> bool {
-        let key = |clocks: &Self| {
-            (
-                clocks.source,
-                clocks.slept,
-                clocks.last_realtime,
-                clocks.last_monotonic,
-            )
-        };
-        key(self) == key(other)
-    }
-}

@@ -26,6 +26,15 @@ pub struct Quotas {
     pub descriptors: u32,
 }
 
+impl Quotas {
+    /// The greatest quotas.
+    pub const MAX: Quotas = Quotas {
+        files: MAX_FILES,
+        bytes: MAX_BYTES,
+        descriptors: MAX_DESCRIPTORS,
+    };
+}
+
 impl Default for Quotas {
     /// 65,536 files, 1 GiB, 1,024 descriptors.
     fn default() -> Self {

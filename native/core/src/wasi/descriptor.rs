@@ -213,14 +213,6 @@ impl Descriptors {
         })
     }
 
-    /// Every open file once.
-    pub(crate) fn files_mut(&mut self) -> impl Iterator<Item = &mut OpenFile> {
-        self.files
-            .iter_mut()
-            .flatten()
-            .map(|shared| &mut shared.file)
-    }
-
     /// Opens at a vacant descriptor that is known.
     pub(crate) fn open_at(&mut self, fd: u32, file: OpenFile) -> Result<()> {
         if fd >= self.limit || self.index(fd).is_ok() {

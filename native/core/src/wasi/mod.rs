@@ -15,6 +15,7 @@
 
 mod abi;
 mod clock;
+mod codec;
 mod config;
 mod content;
 mod descriptor;
@@ -31,6 +32,7 @@ mod stream;
 mod types;
 
 pub use abi::{Abi, Function, Param, ValueType, Version, Width};
+pub use codec::DecodeError;
 pub use config::{
     ClockSource, ConfigError, DEFAULT_OUTPUT_LIMIT, MAX_BYTES, MAX_DESCRIPTORS, MAX_FILES,
     MAX_STRINGS, OutputSink, Preopen, Quotas, RandomSource, StdinSource, WasiConfig,

@@ -67,7 +67,7 @@ pub struct WasiState {
     pub(crate) random: Random,
 }
 
-fn check_quotas(quotas: Quotas) -> core::result::Result<(), ConfigError> {
+pub(crate) fn check_quotas(quotas: Quotas) -> core::result::Result<(), ConfigError> {
     if quotas.files > MAX_FILES || quotas.bytes > MAX_BYTES || quotas.descriptors > MAX_DESCRIPTORS
     {
         return Err(ConfigError::QuotaTooGreat);
@@ -147,6 +147,7 @@ impl WasiState {
 
     fn preopen(&mut self, preopen: Preopen, now: u64) -> Result<()> {
         super::filesystem::check_path(&preopen.name)?;
+        super::filesystem::check_path(&preopen.path)?;
         let inode = self
             .filesystem_mut()
             .create_directories(&preopen.path, now)?;

@@ -53,14 +53,8 @@ impl Stdin {
     }
 }
 
-impl PartialEq for Stdin {
-    fn eq(&self, other: &Self) -> bool {
-        self.live == other.live && self.available() == other.available()
-    }
-}
-
 /// Standard output or error.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Output {
     pub(crate) sink: OutputSink,
     pub(crate) captured: Content,

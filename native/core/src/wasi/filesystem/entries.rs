@@ -140,10 +140,15 @@ impl Filesystem {
         self.drop_link(inode, now)
     }
 
+    /// Takes back one entry that led to an inode. A directory that thereby leaves the tree has
+    /// no other parent than itself: what was its parent may go, and its place be taken.
     pub(super) fn drop_link(&mut self, id: InodeId, now: u64) -> Result<()> {
         let inode = self.inode_mut(id)?;
         inode.links = inode.links.saturating_sub(1);
         inode.times.changed = now;
+        if let Kind::Directory(directory) = &mut inode.kind {
+            Arc::make_mut(directory).parent = id;
+        }
         self.collect(id);
         Ok(())
     }

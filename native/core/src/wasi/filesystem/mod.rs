@@ -8,6 +8,7 @@ mod directory;
 mod entries;
 mod file;
 mod resolve;
+mod restore;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 pub(crate) use directory::{Directory, PARENT_COOKIE, SELF_COOKIE};
 pub(crate) use resolve::{Follow, Scope, Target, check_path};
+pub(crate) use tree::check_name;
 
 use super::config::Quotas;
 use super::content::Content;
@@ -225,15 +227,18 @@ impl Filesystem {
             return Err(Errno::Nospc);
         }
         self.charge(inode.kind.charged_bytes())?;
-        if let Some(id) = self.free.pop_first() {
-            if let Some(slot) = self.inodes.get_mut(id as usize) {
+        let vacant = self.free.pop_first();
+        match vacant.and_then(|id| Some((id, self.inodes.get_mut(id as usize)?))) {
+            Some((id, slot)) => {
                 *slot = Some(inode);
-                return Ok(id);
+                Ok(id)
+            }
+            None => {
+                let id = InodeId::try_from(self.inodes.len()).map_err(|_| Errno::Nospc)?;
+                self.inodes.push(Some(inode));
+                Ok(id)
             }
         }
-        let id = InodeId::try_from(self.inodes.len()).map_err(|_| Errno::Nospc)?;
-        self.inodes.push(Some(inode));
-        Ok(id)
     }
 
     /// Counts `bytes` against the quota.

@@ -166,8 +166,11 @@ impl Call<'_, '_> {
         let flags = FdFlags::from_guest(flags)?;
         self.guest.range(result, 4)?;
         self.path(path)?;
-        let base = Rights::from_bits_truncate(base);
-        let inheriting = Rights::from_bits_truncate(inheriting);
+        // What applies to no file is not granted, and it is no error to ask for it: some ask for
+        // everything.
+        let base = Rights::from_bits_truncate(base) & (Rights::FILE | Rights::DIRECTORY);
+        let inheriting =
+            Rights::from_bits_truncate(inheriting) & (Rights::FILE | Rights::DIRECTORY);
         let grantable = self.grantable(fd, open)?;
         if !grantable.contains(base | inheriting) {
             return Err(Errno::Notcapable);
