@@ -16,6 +16,7 @@ pub mod store;
 mod table;
 mod ticker;
 mod value;
+pub mod wasi;
 
 pub use engine::{Engine, EngineConfig, Optimize};
 pub use error::{Error, ExceptionInfo, Frame, Interruption, Result, TrapInfo};
