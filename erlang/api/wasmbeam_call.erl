@@ -83,6 +83,10 @@ loop({import, Import, Args}, #call{instance = Instance} = Call) ->
 loop({import, Import, Args, Index}, #call{instance = {_, Ref, _}} = Call) ->
     {ok, {Sibling, Imports}} = wasmbeam_nif:instance_sibling(Ref, Index),
     import({?TAG, Sibling, Imports}, Import, Args, Call);
+loop({question, Ticket, Question}, #call{instance = {_, Ref, _}} = Call) ->
+    Reply = wasmbeam_wasi:answer(Question, fun(Ms) -> await_wake(Ticket, Ms, Call) end),
+    check_deadline(Call),
+    loop(again(fun() -> wasmbeam_nif:reply(Ref, Reply) end), Call);
 loop(again, #call{start = Start} = Call) ->
     erlang:yield(),
     loop(Start(), Call);
@@ -167,12 +171,24 @@ again(Step) ->
             Answer
     end.
 
+%% Waits, but not beyond the deadline, and not if the call is cancelled.
+await_wake(Ticket, Ms, #call{deadline = Deadline}) ->
+    receive
+        {?TAG, Ticket, wake} -> ok
+    after shorter(Ms, remaining(Deadline)) -> ok
+    end,
+    receive {?TAG, Ticket, wake} -> ok after 0 -> ok end.
+
+shorter(A, infinity) -> A;
+shorter(infinity, B) -> B;
+shorter(A, B) -> min(A, B).
+
 await_turn(Ticket, #call{deadline = infinity}) ->
     receive {?TAG, Ticket, turn} -> turn end;
 await_turn(Ticket, #call{deadline = Deadline, instance = {_, Ref, _}}) ->
     receive
         {?TAG, Ticket, turn} -> turn
-    after max(0, Deadline - erlang:monotonic_time(millisecond)) ->
+    after remaining(Deadline) ->
         _ = wasmbeam_nif:instance_leave_line(Ref, Ticket),
         %% It may have been told in the meantime.
         receive {?TAG, Ticket, turn} -> ok after 0 -> ok end,
@@ -181,6 +197,9 @@ await_turn(Ticket, #call{deadline = Deadline, instance = {_, Ref, _}}) ->
 
 deadline(infinity) -> infinity;
 deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
+
+remaining(infinity) -> infinity;
+remaining(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).
 
 is_late(#call{deadline = infinity}) -> false;
 is_late(#call{deadline = Deadline}) -> erlang:monotonic_time(millisecond) >= Deadline.

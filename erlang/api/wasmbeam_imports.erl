@@ -30,15 +30,16 @@
 %%
 %% `Given' holds for each module name a map of items, or an instance that provides all of them.
 %% `StoreOf' is an instance whose store the new one has to share because it imports from it.
--spec bind([{binary(), binary(), wasmbeam:kind()}], map(), handler() | undefined) ->
+-spec bind([{binary(), binary(), wasmbeam:kind(), boolean()}], map(), handler() | undefined) ->
     {ok, [binding()], imports(), StoreOf :: wasmbeam:instance() | none}
     | {error, wasmbeam:error_reason()}.
 bind(Names, Given, Handler) ->
-    Items = [item(Module, Name, Given) || {Module, Name, _Kind} <- Names],
+    Items = [item(Module, Name, NeedsEngine, Given)
+             || {Module, Name, _Kind, NeedsEngine} <- Names],
     case bindings(Names, Items, [], none) of
         {ok, Bindings, StoreOf} ->
             Imports = #{
-                names => list_to_tuple([{Module, Name} || {Module, Name, _} <- Names]),
+                names => list_to_tuple([{Module, Name} || {Module, Name, _, _} <- Names]),
                 functions => list_to_tuple([function(Item) || Item <- Items]),
                 handler => Handler
             },
@@ -57,7 +58,13 @@ find(Import, #{names := Names, functions := Functions, handler := Handler}, Over
         #{} -> {Id, element(Import + 1, Functions), Handler}
     end.
 
-item(Module, Name, Given) ->
+%% What needs the engine cannot be left to each call's handler.
+item(Module, Name, true, Given) ->
+    case item(Module, Name, false, Given) of
+        {item, host} -> undefined;
+        Item -> Item
+    end;
+item(Module, Name, false, Given) ->
     case Given of
         #{Module := #{Name := Item}} -> {item, Item};
         #{Module := Items} when is_map(Items) -> undefined;
@@ -68,7 +75,7 @@ item(Module, Name, Given) ->
 function({item, Item}) when is_function(Item, 1); is_function(Item, 2) -> Item;
 function(_) -> undefined.
 
-bindings([{Module, Name, Kind} | Names], [Item | Items], Bindings, StoreOf) ->
+bindings([{Module, Name, Kind, _} | Names], [Item | Items], Bindings, StoreOf) ->
     case binding(Kind, Item) of
         {ok, Binding} ->
             bindings(Names, Items, [Binding | Bindings], store_of(Item, StoreOf));

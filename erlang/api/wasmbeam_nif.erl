@@ -10,7 +10,7 @@
          instance_leave_line/2, instance_sibling/2, instance_imports/1, instance_exports/1,
          instance_info/1]).
 -export([instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
-         import_type/2]).
+         import_type/2, reply/2]).
 -export([memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
          memory_write_dirty/4, memory_replace/3, memory_grow/3]).
 -export([global_get/2, global_set/3, table_size/2, table_get/3, table_set/4, table_grow/4]).
@@ -25,7 +25,7 @@
        instance_leave_line/2, instance_sibling/2, instance_imports/1, instance_exports/1,
        instance_info/1,
        instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
-       import_type/2,
+       import_type/2, reply/2,
        memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
        memory_write_dirty/4, memory_replace/3, memory_grow/3,
        global_get/2, global_set/3, table_size/2, table_get/3, table_set/4, table_grow/4,
@@ -44,8 +44,9 @@
     | {import, Import :: non_neg_integer(), Args :: [wasmbeam:value()]}
     | {import, Import :: non_neg_integer(), Args :: [wasmbeam:value()],
        Instance :: non_neg_integer()}
+    | {question, Ticket :: pos_integer(), wasmbeam_wasi:question()}
     | again().
-%% What to do next: nothing; `resume/1'; answer the import; ask again.
+%% What to do next: nothing; `resume/1'; answer the import; `reply/2' to the question; ask again.
 -type which() :: binary() | non_neg_integer().
 
 init() ->
@@ -74,9 +75,10 @@ compile_image(_Source, _Options) -> ?NOT_LOADED.
 -spec module_imports(module_ref()) -> {ok, [wasmbeam:import_type()]} | failure().
 module_imports(_Module) -> ?NOT_LOADED.
 
-%% @doc The names alone of what a module imports.
+%% @doc The names alone of what a module imports, and whether no Erlang function could provide it.
 -spec module_import_names(module_ref()) ->
-    {ok, [{Module :: binary(), Name :: binary(), wasmbeam:kind()}]} | failure().
+    {ok, [{Module :: binary(), Name :: binary(), wasmbeam:kind(), NeedsEngine :: boolean()}]}
+    | failure().
 module_import_names(_Module) -> ?NOT_LOADED.
 
 %% @doc What a module exports.
@@ -156,6 +158,11 @@ import_default(_Instance) -> ?NOT_LOADED.
 %% @doc Lets the import fail that the call waits in.
 -spec import_fail(instance_ref()) -> step().
 import_fail(_Instance) -> ?NOT_LOADED.
+
+%% @doc Replies to the question of a provided import that the call waits in.
+-spec reply(instance_ref(), wasmbeam_wasi:reply()) ->
+    step() | {bad_argument, wasmbeam:error_reason()}.
+reply(_Instance, _Reply) -> ?NOT_LOADED.
 
 %% @doc The type of an imported function.
 -spec import_type(instance_ref(), non_neg_integer()) ->

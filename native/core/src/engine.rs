@@ -63,8 +63,8 @@ impl Engine {
     }
 
     fn new(config: EngineConfig) -> Result<Self> {
-        let inner =
-            wasmtime::Engine::new(&settings(config)).map_err(|e| Error::internal(e.root_cause()))?;
+        let inner = wasmtime::Engine::new(&settings(config))
+            .map_err(|e| Error::internal(e.root_cause()))?;
         if !ticker::register(&inner) {
             return Err(Error::internal("the ticker thread cannot be started"));
         }

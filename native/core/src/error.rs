@@ -51,6 +51,9 @@ pub enum Error {
     /// The embedder's implementation of an import failed; the embedder knows why.
     #[error("an import failed")]
     ImportFailed,
+    /// A `longjmp` that no `setjmp` caught.
+    #[error("longjmp out of the call")]
+    LongJump,
     /// The fuel is used up.
     #[error("out of fuel")]
     OutOfFuel,
@@ -141,6 +144,15 @@ impl Error {
         Self::BadArgument {
             message: message.into(),
         }
+    }
+
+    /// The guest raised a signal against itself, which ends it.
+    pub(crate) fn signal(signal: u8) -> Self {
+        Self::Trap(Box::new(TrapInfo {
+            code: "signal",
+            message: format!("the guest raised signal {signal}"),
+            backtrace: Vec::new(),
+        }))
     }
 
     /// A trap raised by this library in the guest's name.

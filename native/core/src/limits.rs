@@ -85,23 +85,21 @@ impl ResourceLimiter for Limiter {
         }
         let limit = self.limits.memory;
         let growth = desired.saturating_sub(current) as u64;
-        Ok(
-            match Self::grow(&mut self.memory, growth, limit) {
-                Ok(()) => {
-                    self.last_growth = growth;
-                    self.gauge.store(self.memory, Ordering::Relaxed);
-                    true
-                }
-                Err(requested) => {
-                    self.denied = Some(Error::Limit {
-                        what: "bytes of memory",
-                        limit,
-                        requested,
-                    });
-                    false
-                }
-            },
-        )
+        Ok(match Self::grow(&mut self.memory, growth, limit) {
+            Ok(()) => {
+                self.last_growth = growth;
+                self.gauge.store(self.memory, Ordering::Relaxed);
+                true
+            }
+            Err(requested) => {
+                self.denied = Some(Error::Limit {
+                    what: "bytes of memory",
+                    limit,
+                    requested,
+                });
+                false
+            }
+        })
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
@@ -121,22 +119,20 @@ impl ResourceLimiter for Limiter {
         }
         let limit = self.limits.table_elements;
         let growth = desired.saturating_sub(current) as u64;
-        Ok(
-            match Self::grow(&mut self.table_elements, growth, limit) {
-                Ok(()) => {
-                    self.last_growth = growth;
-                    true
-                }
-                Err(requested) => {
-                    self.denied = Some(Error::Limit {
-                        what: "table elements",
-                        limit,
-                        requested,
-                    });
-                    false
-                }
-            },
-        )
+        Ok(match Self::grow(&mut self.table_elements, growth, limit) {
+            Ok(()) => {
+                self.last_growth = growth;
+                true
+            }
+            Err(requested) => {
+                self.denied = Some(Error::Limit {
+                    what: "table elements",
+                    limit,
+                    requested,
+                });
+                false
+            }
+        })
     }
 
     fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {

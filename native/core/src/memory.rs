@@ -166,16 +166,16 @@ impl Coroutine {
 fn grow(context: &mut Context<'_>, memory: Memory, pages: u64) -> Result<u64> {
     context.data_mut().limiter.take_denied();
     let before = memory.size(context.as_context());
-    memory
-        .grow(context.as_context_mut(), pages)
-        .map_err(|_| match context.data_mut().limiter.take_denied() {
+    memory.grow(context.as_context_mut(), pages).map_err(|_| {
+        match context.data_mut().limiter.take_denied() {
             Some(denied) => denied,
             None => Error::Limit {
                 what: "pages of memory",
                 limit: memory.ty(context.as_context()).maximum().unwrap_or(before),
                 requested: before.saturating_add(pages),
             },
-        })
+        }
+    })
 }
 
 fn range(data: &[u8], offset: u64, size: u64) -> Result<std::ops::Range<usize>> {

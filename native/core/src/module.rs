@@ -7,7 +7,9 @@ use wasmtime::{ExternType, ModuleExport};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::load::{self, LoadError, Prepare, instrument};
+use crate::load::instrument::{self, Internal};
+use crate::load::{self, LoadError, Prepare};
+use crate::natives::Native;
 use crate::value::Signature;
 
 /// A compiled module. It can be instantiated any number of times, from any thread.
@@ -18,6 +20,7 @@ pub struct Module {
     exports: Vec<Export>,
     by_name: HashMap<String, usize>,
     visible_exports: usize,
+    first_memory: Option<usize>,
 }
 
 /// What a module asks for.
@@ -26,6 +29,15 @@ pub struct Import {
     pub module: String,
     pub name: String,
     pub ty: ExternType,
+    pub(crate) native: Option<Native>,
+}
+
+impl Import {
+    /// Whether this library provides it in a way that no embedder could.
+    #[must_use]
+    pub fn needs_engine(&self) -> bool {
+        self.native.is_some_and(Native::needs_engine)
+    }
 }
 
 /// What a module offers.
@@ -70,6 +82,7 @@ impl Module {
                 module: import.module().to_owned(),
                 name: import.name().to_owned(),
                 ty: import.ty(),
+                native: None,
             })
             .collect();
         let mut exports = Vec::new();
@@ -90,19 +103,37 @@ impl Module {
             .partition(|export| !instrument::is_reserved(&export.name));
         let visible_exports = visible.len();
         let exports: Vec<_> = visible.into_iter().chain(hidden).collect();
-        let by_name = exports
+        let by_name: HashMap<_, _> = exports
             .iter()
             .enumerate()
             .map(|(index, export)| (export.name.clone(), index))
             .collect();
-        Ok(Self {
+        let first_memory = by_name.get(&Internal::Memory(0).export_name()).copied();
+        let mut module = Self {
             engine,
             inner,
             imports,
             exports,
             by_name,
             visible_exports,
-        })
+            first_memory,
+        };
+        module.find_natives();
+        Ok(module)
+    }
+
+    fn find_natives(&mut self) {
+        let natives: Vec<_> = self
+            .imports
+            .iter()
+            .map(|import| {
+                let ty = import.ty.func()?;
+                Native::find(self, &import.module, &import.name, ty)
+            })
+            .collect();
+        for (import, native) in self.imports.iter_mut().zip(natives) {
+            import.native = native;
+        }
     }
 
     pub fn engine(&self) -> &Engine {
@@ -139,6 +170,11 @@ impl Module {
     /// Visible or not.
     pub(crate) fn all_exports(&self) -> &[Export] {
         &self.exports
+    }
+
+    /// The export under which memory 0 can be found.
+    pub(crate) fn first_memory(&self) -> Option<usize> {
+        self.first_memory
     }
 
     pub(crate) fn any_export_index(&self, name: &str) -> Option<usize> {

@@ -274,9 +274,15 @@ impl Value {
         if let Some(value) = any.as_i31(context.as_context()).map_err(Error::internal)? {
             return Ok(Self::I31(value.get_i32()));
         }
-        let kind = if any.is_struct(context.as_context()).map_err(Error::internal)? {
+        let kind = if any
+            .is_struct(context.as_context())
+            .map_err(Error::internal)?
+        {
             ObjectKind::Struct
-        } else if any.is_array(context.as_context()).map_err(Error::internal)? {
+        } else if any
+            .is_array(context.as_context())
+            .map_err(Error::internal)?
+        {
             ObjectKind::Array
         } else {
             let object =

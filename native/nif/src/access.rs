@@ -13,10 +13,7 @@ use crate::store::Refusal;
 use crate::term;
 
 /// Ends in what a NIF returns: an answer, or what to do before asking again.
-fn finish<'a>(
-    env: Env<'a>,
-    outcome: Result<Result<Term<'a>, Refusal>, Failure<'a>>,
-) -> Term<'a> {
+fn finish<'a>(env: Env<'a>, outcome: Result<Result<Term<'a>, Refusal>, Failure<'a>>) -> Term<'a> {
     match outcome {
         Ok(Ok(term)) => term,
         Ok(Err(refusal)) => refused(env, refusal),
@@ -230,12 +227,7 @@ fn memory_read_string<'a>(
 }
 
 #[rustler::nif]
-fn memory_grow<'a>(
-    env: Env<'a>,
-    instance: Term<'a>,
-    which: Term<'a>,
-    pages: Term<'a>,
-) -> Term<'a> {
+fn memory_grow<'a>(env: Env<'a>, instance: Term<'a>, which: Term<'a>, pages: Term<'a>) -> Term<'a> {
     finish(
         env,
         (|| {
@@ -268,12 +260,7 @@ fn global_get<'a>(env: Env<'a>, instance: Term<'a>, global: Term<'a>) -> Term<'a
 }
 
 #[rustler::nif]
-fn global_set<'a>(
-    env: Env<'a>,
-    instance: Term<'a>,
-    global: Term<'a>,
-    value: Term<'a>,
-) -> Term<'a> {
+fn global_set<'a>(env: Env<'a>, instance: Term<'a>, global: Term<'a>, value: Term<'a>) -> Term<'a> {
     finish(
         env,
         (|| {
@@ -313,12 +300,7 @@ fn table_size<'a>(env: Env<'a>, instance: Term<'a>, which: Term<'a>) -> Term<'a>
 }
 
 #[rustler::nif]
-fn table_get<'a>(
-    env: Env<'a>,
-    instance: Term<'a>,
-    which: Term<'a>,
-    index: Term<'a>,
-) -> Term<'a> {
+fn table_get<'a>(env: Env<'a>, instance: Term<'a>, which: Term<'a>, index: Term<'a>) -> Term<'a> {
     finish(
         env,
         (|| {

@@ -14,6 +14,24 @@ rustler::atoms! {
     yielded = "yield",
     message_tag = "$wasmbeam",
 
+    // Questions and replies
+    question,
+    stdin,
+    output,
+    stdout,
+    stderr,
+    clock,
+    realtime,
+    monotonic,
+    process_cputime_id,
+    thread_cputime_id,
+    random,
+    elapsed,
+    written,
+    time,
+    errno,
+    io,
+
     // Error classes
     invalid_module,
     unknown_import,
@@ -33,6 +51,7 @@ rustler::atoms! {
     internal,
 
     // Keys of error maps
+    uncaught_longjmp,
     message,
     offset,
     module,

@@ -3,7 +3,8 @@
 //! Each function answers with the next thing to do: `{ok, Results}` or `{error, Reason}` when the
 //! call is over; `yield` when its time slice is (call `resume/1`); `{import, Import, Args}` or
 //! `{import, Import, Args, Instance}` when the guest calls an import (answer by `import_return/2`
-//! or `import_fail/1`); `{queued, Ticket}` when others are in line first (wait for the message
+//! or `import_fail/1`); `{question, Ticket, Question}` when a provided import needs something from outside
+//! (answer by `reply/2`; the message `{'$wasmbeam', Ticket, wake}` ends a wait); `{queued, Ticket}` when others are in line first (wait for the message
 //! `{'$wasmbeam', Ticket, turn}` and ask again); `again` when somebody is at it for a moment.
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::instance::{self, InstanceRes};
 use crate::module;
 use crate::store::{Outcome, Refusal, Suspension};
 use crate::term::{self, FuncRes};
+use crate::wasi;
 
 /// Makes the guest ready and runs its start function. `bindings` has one element for each import:
 /// `default`, `host`, `new`, `{export, Instance, Name}` or `{value, Value}`.
@@ -43,6 +45,7 @@ fn instantiate<'a>(
             index: instance.index,
             module,
             imports,
+            wasi: Box::default(),
             unknown_imports: if unknown_imports == atoms::error() {
                 UnknownImports::Error
             } else {
@@ -190,9 +193,9 @@ fn begin<'a>(
                 .map_err(|_| Failure::bad("a number of units of fuel, or infinity", fuel))?,
         ),
     };
-    let outcome = instance
-        .store
-        .call(env, &instance, |coroutine| coroutine.call(target, args, fuel));
+    let outcome = instance.store.call(env, &instance, |coroutine| {
+        coroutine.call(target, args, fuel)
+    });
     Ok(answer(env, &instance, outcome))
 }
 
@@ -255,6 +258,17 @@ fn import_type<'a>(env: Env<'a>, instance: Term<'a>, import: usize) -> Term<'a> 
     )
 }
 
+/// Replies to the question that the guest waits for.
+#[rustler::nif]
+fn reply<'a>(env: Env<'a>, instance: Term<'a>, answer: Term<'a>) -> Term<'a> {
+    match wasi::reply(answer) {
+        Ok(reply) => proceed(env, instance, Suspension::Import, |coroutine| {
+            coroutine.reply(reply)
+        }),
+        Err(failure) => (atoms::bad_argument(), failure).encode(env),
+    }
+}
+
 /// Lets the import fail that the guest waits in; the guest's call ends with `import_failed`.
 #[rustler::nif]
 fn import_fail<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
@@ -298,6 +312,9 @@ fn answer<'a>(
             } else {
                 (atoms::import(), call.import, args, call.instance).encode(env)
             }
+        }
+        Ok(Outcome::Question { ticket, question }) => {
+            (atoms::question(), ticket, wasi::question(env, &question)).encode(env)
         }
         Ok(Outcome::Yielded) => {
             // The slice is used up: let others run before the next.

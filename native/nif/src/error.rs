@@ -151,6 +151,11 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
             info.put(atoms::backtrace(), frames(env, &exception.backtrace));
             atoms::exception()
         }
+        Error::LongJump => {
+            info.put(atoms::code(), atoms::uncaught_longjmp());
+            info.put(atoms::backtrace(), Vec::<Term>::new());
+            atoms::trap()
+        }
         Error::Exit { status } => {
             info.put(atoms::status(), status);
             atoms::exit()

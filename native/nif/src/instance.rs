@@ -100,8 +100,7 @@ impl Watch for ResourceArc<InstanceRes> {
 }
 
 pub fn decode(term: Term<'_>) -> Result<ResourceArc<InstanceRes>, Failure<'_>> {
-    term.decode()
-        .map_err(|_| Failure::bad("an instance", term))
+    term.decode().map_err(|_| Failure::bad("an instance", term))
 }
 
 /// An instance that is not instantiated yet: `{ok, Instance}`. `store` is another instance whose
@@ -252,11 +251,12 @@ fn instance_interrupt<'a>(env: Env<'a>, instance: Term<'a>, why: Atom) -> Term<'
             if matches!(instance.store.status(instance.index).state, State::Stopped) {
                 return Err(wasmbeam_core::Error::Stopped.into());
             }
-            instance.store.interrupt(if why == atoms::timeout() {
+            let why = if why == atoms::timeout() {
                 Interruption::Timeout
             } else {
                 Interruption::Cancelled
-            });
+            };
+            instance.store.interrupt(env, why);
             Ok(())
         }),
     )

@@ -14,5 +14,6 @@ mod reaper;
 mod store;
 mod term;
 mod tickets;
+mod wasi;
 
 rustler::init!("wasmbeam_nif");

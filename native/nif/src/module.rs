@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use rustler::{Binary, Encoder, Env, LocalPid, OwnedEnv, Resource, ResourceArc, Term};
-use wasmbeam_core::{
-    EngineConfig, ExternType, Module, Optimize, Signature, ValType, compile,
-};
+use wasmbeam_core::{EngineConfig, ExternType, Module, Optimize, Signature, ValType, compile};
 
 use crate::error::{self, Failure};
 use crate::term;
@@ -47,11 +45,7 @@ fn compile_image<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Ter
 }
 
 /// On a compiler thread.
-fn send(
-    pid: LocalPid,
-    ticket: u64,
-    outcome: Result<ResourceArc<ModuleRes>, wasmbeam_core::Error>,
-) {
+fn send(pid: LocalPid, ticket: u64, outcome: Result<ResourceArc<ModuleRes>, wasmbeam_core::Error>) {
     // It does not matter if the process is gone.
     let _ = OwnedEnv::new().send_and_clear(&pid, |env| {
         let answer = error::result(env, outcome.map_err(Failure::from));
@@ -92,7 +86,8 @@ fn module_imports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
     )
 }
 
-/// `[{Module, Name, Kind}]`, in the module's order.
+/// `[{Module, Name, Kind, NeedsEngine}]`, in the module's order. What needs the engine no fun can
+/// do.
 #[rustler::nif]
 fn module_import_names<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
     error::result(
@@ -102,7 +97,10 @@ fn module_import_names<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
                 .0
                 .imports()
                 .iter()
-                .map(|import| (&import.module, &import.name, kind_atom(&import.ty)).encode(env))
+                .map(|import| {
+                    let kind = kind_atom(&import.ty);
+                    (&import.module, &import.name, kind, import.needs_engine()).encode(env)
+                })
                 .collect();
             names
         }),
@@ -220,11 +218,7 @@ pub fn describe_function<'a>(env: Env<'a>, signature: &Signature) -> Term<'a> {
 
 fn describe<'a>(env: Env<'a>, ty: &ExternType) -> Term<'a> {
     let index_type = |is_64: bool| {
-        if is_64 {
-            atoms::i64()
-        } else {
-            atoms::i32()
-        }
+        if is_64 { atoms::i64() } else { atoms::i32() }
     };
     let maximum = |max: Option<u64>| match max {
         Some(max) => max.encode(env),

@@ -15,7 +15,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, ResourceArc};
 use wasmbeam_core::store::{Answer, Coroutine, ImportCall, InterruptFlag, Step};
-use wasmbeam_core::{Error, Interruption, Module};
+use wasmbeam_core::{Error, Interruption, Module, Question};
 
 use crate::instance::{InstanceRes, Watch};
 use crate::reaper;
@@ -62,6 +62,8 @@ struct Calls {
     /// One within the other.
     open: u32,
     phase: Phase,
+    /// To tell the process that need not wait any longer.
+    waits_for: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,6 +112,11 @@ pub enum Refusal {
 pub enum Outcome {
     Done(Result<Answer, Error>),
     Import(ImportCall),
+    /// With a ticket for the message that ends the wait early.
+    Question {
+        ticket: u64,
+        question: Question,
+    },
     Yielded,
 }
 
@@ -212,6 +219,7 @@ impl SharedStore {
                 pid,
                 open: open + 1,
                 phase: Phase::Polling,
+                waits_for: None,
             }),
         ) {
             waiter.unwatch(env, instance);
@@ -246,6 +254,7 @@ impl SharedStore {
             Holder::Caller(calls) if calls.pid == pid && calls.phase == phase => {
                 let mut coroutine = self.coroutine.try_lock().ok_or(Refusal::Again)?;
                 calls.phase = Phase::Polling;
+                calls.waits_for = None;
                 if from == Suspension::Import {
                     control.counters.imports += 1;
                 }
@@ -358,6 +367,14 @@ impl SharedStore {
                 control.suspend(Phase::AtImport);
                 Outcome::Import(call)
             }
+            Step::Question { question, .. } => {
+                let ticket = tickets::next();
+                control.suspend(Phase::AtImport);
+                if let Holder::Caller(calls) = &mut control.holder {
+                    calls.waits_for = Some(ticket);
+                }
+                Outcome::Question { ticket, question }
+            }
             Step::Yielded => {
                 control.counters.yields += 1;
                 control.suspend(Phase::Yielded);
@@ -381,10 +398,13 @@ impl SharedStore {
     }
 
     /// Asks what runs to end. Nothing happens if nothing runs.
-    pub fn interrupt(&self, why: Interruption) {
+    pub fn interrupt(&self, env: Env<'_>, why: Interruption) {
         let control = self.control.lock();
-        if matches!(control.holder, Holder::Caller(_)) {
+        if let Holder::Caller(calls) = &control.holder {
             self.interrupt.set(why);
+            if let Some(ticket) = calls.waits_for {
+                let _ = env.send(&calls.pid, (atoms::message_tag(), ticket, atoms::wake()));
+            }
         }
     }
 
@@ -464,8 +484,9 @@ impl SharedStore {
         if let Some(coroutine) = guard.as_mut() {
             while calls.open > 0 {
                 let step = match calls.phase {
-                    Phase::AtImport => coroutine
-                        .import_fail(Error::Interrupted(Interruption::CallerDied)),
+                    Phase::AtImport => {
+                        coroutine.import_fail(Error::Interrupted(Interruption::CallerDied))
+                    }
                     Phase::Yielded | Phase::Polling => coroutine.resume(),
                 };
                 match step {
@@ -473,7 +494,7 @@ impl SharedStore {
                         calls.open -= 1;
                         calls.phase = Phase::AtImport;
                     }
-                    Step::Import(_) => calls.phase = Phase::AtImport,
+                    Step::Import(_) | Step::Question { .. } => calls.phase = Phase::AtImport,
                     Step::Yielded => calls.phase = Phase::Yielded,
                     Step::Waiting => break,
                 }

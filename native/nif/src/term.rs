@@ -215,7 +215,10 @@ fn decode_f64(term: Term<'_>) -> Option<u64> {
 }
 
 fn decode_reference(term: Term<'_>, hierarchy: Hierarchy) -> Option<Value> {
-    if term.decode::<Atom>().is_ok_and(|atom| atom == atoms::null()) {
+    if term
+        .decode::<Atom>()
+        .is_ok_and(|atom| atom == atoms::null())
+    {
         return Some(Value::Null);
     }
     if let Ok((tag, func)) = term.decode::<(Atom, ResourceArc<FuncRes>)>()

@@ -16,6 +16,7 @@ use super::{
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::limits::{Limiter, Limits};
+use crate::natives::{Question, Reply};
 use crate::ticker::{self, Busy};
 use crate::value::Value;
 
@@ -47,6 +48,8 @@ pub enum Step {
     Done(Result<Answer>),
     /// The guest waits for the embedder's answer to an import.
     Import(ImportCall),
+    /// A provided import needs the embedder for something.
+    Question { instance: usize, question: Question },
     /// The time slice is used up. Poll again.
     Yielded,
     /// The guest waits for something outside. Poll again when the waker was called.
@@ -154,6 +157,11 @@ impl Coroutine {
         }
     }
 
+    /// Answers the question that the guest waits for.
+    pub fn reply(&mut self, reply: Reply) -> Step {
+        self.command(Command::Reply(reply))
+    }
+
     /// Lets the import on top fail.
     pub fn import_fail(&mut self, error: Error) -> Step {
         self.command(Command::Fail(error))
@@ -171,6 +179,10 @@ impl Coroutine {
             Some(Event::Import(call)) => {
                 self.busy = None;
                 Step::Import(call)
+            }
+            Some(Event::Question { instance, question }) => {
+                self.busy = None;
+                Step::Question { instance, question }
             }
             Some(Event::Yielded) => {
                 self.busy.get_or_insert_with(Busy::new);

@@ -1,14 +1,18 @@
 //! The two kinds of frames that take commands: the base of a store, and a suspended import.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use wasmtime::{AsContextMut, RootScope, Store, Val};
 
 use super::port::{Command, Event, Port};
 use super::{Answer, Context, ImportCall, StoreData, Target, instances};
 use crate::error::{Error, ExceptionInfo, Result};
+use crate::natives::{Question, Reply};
 use crate::value::{FuncRef, Signature, Value};
 
 /// Calls in calls: each level has a stack of its own.
-const MAX_DEPTH: u32 = 200;
+const MAX_DEPTH: u32 = 500;
 
 /// The frame that everything else runs on top of. It ends only with the store.
 pub(super) async fn base(mut store: Store<StoreData>, port: Port) {
@@ -33,37 +37,80 @@ pub(super) async fn import(
     has_default: bool,
 ) -> Result<ImportAnswer> {
     let port = context.data().port.clone();
-    port.event(Event::Import(call));
+    let mut event = Event::Import(call);
     loop {
-        match port.next_command().await {
-            Command::Return(_) | Command::Default | Command::Fail(_)
-                if let Some(why) = context.data().interrupt.get() =>
-            {
-                return Err(Error::Interrupted(why));
-            }
-            Command::Return(results) => {
-                // The slice that the guest had when it called is over.
-                context.set_epoch_deadline(1);
-                return Ok(ImportAnswer::Results(results));
-            }
-            Command::Default if has_default => {
-                context.set_epoch_deadline(1);
-                return Ok(ImportAnswer::Default);
-            }
+        match suspend(context, event).await? {
+            Command::Return(results) => return Ok(ImportAnswer::Results(results)),
+            Command::Default if has_default => return Ok(ImportAnswer::Default),
             Command::Default => {
-                port.event(Event::Done(Err(Error::UnknownImport {
+                event = Event::Done(Err(Error::UnknownImport {
                     module: String::new(),
                     name: String::new(),
                     kind: "func",
-                })));
+                }));
             }
-            Command::Fail(error) => return Err(error),
             command => {
-                let event = serve(context, command).await;
-                port.event(event);
+                port.event(serve(context, command).await);
+                return Err(Error::internal("the import was not answered"));
             }
         }
     }
+}
+
+/// Suspends the guest until the embedder has replied to a question.
+pub(crate) async fn ask(
+    context: &mut Context<'_>,
+    instance: usize,
+    question: Question,
+) -> Result<Reply> {
+    match suspend(context, Event::Question { instance, question }).await? {
+        Command::Reply(reply) => Ok(reply),
+        _ => Err(Error::internal("the question was not answered")),
+    }
+}
+
+/// Leaves an event for the driver, and serves its commands until one of them ends the suspension.
+async fn suspend(context: &mut Context<'_>, event: Event) -> Result<Command> {
+    let port = context.data().port.clone();
+    port.event(event);
+    loop {
+        match port.next_command().await {
+            command @ (Command::Return(_)
+            | Command::Default
+            | Command::Reply(_)
+            | Command::Fail(_)) => {
+                if let Some(why) = context.data().interrupt.get() {
+                    return Err(Error::Interrupted(why));
+                }
+                // The slice that the guest had when it called is over.
+                context.set_epoch_deadline(1);
+                return match command {
+                    Command::Fail(error) => Err(error),
+                    command => Ok(command),
+                };
+            }
+            command => port.event(serve(context, command).await),
+        }
+    }
+}
+
+/// Lets others run, as at the end of a time slice.
+pub(crate) async fn yield_slice(context: &mut Context<'_>) -> Result<()> {
+    if let Some(why) = context.data().interrupt.get() {
+        return Err(Error::Interrupted(why));
+    }
+    context.data().port.event(Event::Yielded);
+    let mut yielded = false;
+    poll_fn(|_| {
+        if std::mem::replace(&mut yielded, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    context.set_epoch_deadline(1);
+    Ok(())
 }
 
 async fn serve(context: &mut Context<'_>, command: Command) -> Event {
@@ -75,7 +122,8 @@ async fn serve(context: &mut Context<'_>, command: Command) -> Event {
         }
         Command::Call { target, args, fuel } => Event::Done(
             rationed(context, fuel, async |context| {
-                call(context, target, args).await
+                let function = resolve(context, target)?;
+                call(context, function, args).await
             })
             .await
             .map(Answer::Values),
@@ -87,7 +135,7 @@ async fn serve(context: &mut Context<'_>, command: Command) -> Event {
             .await
             .map(|()| Answer::Instantiated),
         ),
-        Command::Return(_) | Command::Default | Command::Fail(_) => {
+        Command::Return(_) | Command::Default | Command::Reply(_) | Command::Fail(_) => {
             Event::Done(Err(Error::internal("no import awaits an answer")))
         }
     }
@@ -134,16 +182,22 @@ async fn nested<R>(
     result
 }
 
-async fn call(context: &mut Context<'_>, target: Target, args: Vec<Value>) -> Result<Vec<Value>> {
-    let function = match target {
-        Target::Export { instance, export } => instances::function(context, instance, export)?,
-        Target::Func(function) if function.store == context.data().id => function,
-        Target::Func(_) => {
-            return Err(Error::bad_argument(
-                "the function belongs to an instance of another store",
-            ));
-        }
-    };
+fn resolve(context: &mut Context<'_>, target: Target) -> Result<FuncRef> {
+    match target {
+        Target::Export { instance, export } => instances::function(context, instance, export),
+        Target::Func(function) if function.store == context.data().id => Ok(function),
+        Target::Func(_) => Err(Error::bad_argument(
+            "the function belongs to an instance of another store",
+        )),
+    }
+}
+
+/// Calls a function, from outside or from within an import.
+pub(crate) async fn call(
+    context: &mut Context<'_>,
+    function: FuncRef,
+    args: Vec<Value>,
+) -> Result<Vec<Value>> {
     nested(context, async |context| {
         if function.signature.has_references {
             let mut scope = RootScope::new(context);
@@ -156,7 +210,7 @@ async fn call(context: &mut Context<'_>, target: Target, args: Vec<Value>) -> Re
 }
 
 /// Calls a function on a fiber of its own.
-pub(super) async fn invoke(
+async fn invoke(
     context: &mut Context<'_>,
     function: &FuncRef,
     args: Vec<Value>,

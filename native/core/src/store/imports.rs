@@ -6,10 +6,13 @@ use wasmtime::{
     AsContextMut, Caller, Extern, ExternType, Func, FuncType, Global, Memory, Table, Val,
 };
 
-use super::{Context, ImportCall, StoreData, UnknownImports, frames, instances};
+use super::frames::{self, ImportAnswer};
+use super::{Context, ImportCall, StoreData, UnknownImports, instances};
 use crate::error::{Error, Result};
 use crate::module::{Import, Module, kind};
+use crate::natives::{self, Native, NativeCall};
 use crate::value::{Signature, Value};
+use crate::wasi::Width;
 
 /// Where one import of a module comes from.
 #[derive(Debug, Clone)]
@@ -52,14 +55,20 @@ pub(super) fn bind(
         Binding::Value(value) => bind_value(context, import, value),
         Binding::New => bind_new(context, import),
         Binding::Host => match &import.ty {
-            ExternType::Func(ty) => Ok(host_function(context, ty, instance, index)),
-            ty => Err(incompatible(import, &format!("a function cannot be a {}", kind(ty)))),
+            ExternType::Func(ty) => Ok(host_function(context, module, ty, instance, index)),
+            ty => Err(incompatible(
+                import,
+                &format!("a function cannot be a {}", kind(ty)),
+            )),
         },
-        Binding::Default => match &import.ty {
-            ExternType::Func(ty) if unknown == UnknownImports::Call => {
-                Ok(host_function(context, ty, instance, index))
+        Binding::Default => match (&import.ty, import.native) {
+            (ExternType::Func(ty), Some(native)) => {
+                Ok(native_function(context, module, ty, instance, native))
             }
-            ty => Err(Error::UnknownImport {
+            (ExternType::Func(ty), None) if unknown == UnknownImports::Call => {
+                Ok(host_function(context, module, ty, instance, index))
+            }
+            (ty, _) => Err(Error::UnknownImport {
                 module: import.module.clone(),
                 name: import.name.clone(),
                 kind: kind(ty),
@@ -119,61 +128,124 @@ fn incompatible(import: &Import, message: &str) -> Error {
 /// A function that suspends the guest and asks the embedder.
 fn host_function(
     context: &mut Context<'_>,
+    module: &Arc<Module>,
     ty: &FuncType,
     instance: usize,
     import: usize,
 ) -> Extern {
-    let signature = Arc::new(Signature::from(ty));
+    let host = Arc::new(HostImport {
+        instance,
+        import,
+        signature: Signature::from(ty),
+        native: module.imports().get(import).and_then(|i| i.native),
+        width: natives::width(module),
+    });
     let func = Func::new_async(
         context.as_context_mut(),
         ty.clone(),
         move |caller, params, results| {
+            let host = Arc::clone(&host);
+            Box::new(async move { host.call(caller, params, results).await })
+        },
+    );
+    Extern::Func(func)
+}
+
+/// A function that this library provides.
+fn native_function(
+    context: &mut Context<'_>,
+    module: &Arc<Module>,
+    ty: &FuncType,
+    instance: usize,
+    native: Native,
+) -> Extern {
+    let signature = Arc::new(Signature::from(ty));
+    let width = natives::width(module);
+    let func = Func::new_async(
+        context.as_context_mut(),
+        ty.clone(),
+        move |mut caller, params, results| {
             let signature = Arc::clone(&signature);
             Box::new(async move {
-                ask_embedder(caller, instance, import, &signature, params, results).await
+                instances::note_exports(&mut caller, instance);
+                let call = NativeCall {
+                    instance,
+                    width,
+                    signature: &signature,
+                    params,
+                };
+                native
+                    .run(&mut caller.as_context_mut(), call, results)
+                    .await?;
+                Ok(())
             })
         },
     );
     Extern::Func(func)
 }
 
-async fn ask_embedder(
-    mut caller: Caller<'_, StoreData>,
+struct HostImport {
     instance: usize,
     import: usize,
-    signature: &Signature,
-    params: &[Val],
-    results: &mut [Val],
-) -> wasmtime::Result<()> {
-    instances::note_exports(&mut caller, instance);
-    let mut context = caller.as_context_mut();
-    let args = params
-        .iter()
-        .map(|val| Value::from_val(&mut context, val))
-        .collect::<Result<_>>()?;
-    let answer = frames::import(
-        &mut context,
-        ImportCall {
-            instance,
-            import,
+    signature: Signature,
+    /// What stands in if the embedder does not want to.
+    native: Option<Native>,
+    width: Width,
+}
+
+impl HostImport {
+    async fn call(
+        &self,
+        mut caller: Caller<'_, StoreData>,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> wasmtime::Result<()> {
+        instances::note_exports(&mut caller, self.instance);
+        let mut context = caller.as_context_mut();
+        let args = params
+            .iter()
+            .map(|val| Value::from_val(&mut context, val))
+            .collect::<Result<_>>()?;
+        let call = ImportCall {
+            instance: self.instance,
+            import: self.import,
             args,
-        },
-        false,
-    )
-    .await?;
-    let frames::ImportAnswer::Results(answer) = answer else {
-        return Err(Error::internal("there is no default for this import").into());
-    };
-    if answer.len() != results.len() {
-        return Err(Error::bad_argument(format!(
-            "expected {} results of the import, got {}",
-            results.len(),
-            answer.len()
-        ))
-        .into());
+        };
+        match frames::import(&mut context, call, self.native.is_some()).await? {
+            ImportAnswer::Results(answer) => {
+                self.take(&mut context, answer, results)?;
+            }
+            ImportAnswer::Default => {
+                let call = NativeCall {
+                    instance: self.instance,
+                    width: self.width,
+                    signature: &self.signature,
+                    params,
+                };
+                if let Some(native) = self.native {
+                    native.run(&mut context, call, results).await?;
+                }
+            }
+        }
+        Ok(())
     }
-    for ((slot, value), ty) in results.iter_mut().zip(answer).zip(&signature.results) {
-        *slot = value.into_val(&mut context, ty)?;
+
+    fn take(
+        &self,
+        context: &mut Context<'_>,
+        answer: Vec<Value>,
+        results: &mut [Val],
+    ) -> Result<()> {
+        if answer.len() != results.len() {
+            return Err(Error::bad_argument(format!(
+                "expected {} results of the import, got {}",
+                results.len(),
+                answer.len()
+            )));
+        }
+        for ((slot, value), ty) in results.iter_mut().zip(answer).zip(&self.signature.results) {
+            *slot = value.into_val(context, ty)?;
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use wasmtime::{AsContextMut, Caller, Extern, Instance};
+use wasmtime::{AsContextMut, Caller, Extern, Instance, Memory};
 
 use super::{Context, Instantiate, StoreData, frames, imports};
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::value::{FuncRef, Signature};
+use crate::wasi::{WasiConfig, WasiState};
 
 pub(crate) struct InstanceState {
     module: Arc<Module>,
@@ -15,6 +16,13 @@ pub(crate) struct InstanceState {
     instance: Option<Instance>,
     /// Exports that were asked for before, by their index in the module.
     exports: Vec<Option<Extern>>,
+    wasi: Wasi,
+}
+
+/// The state behind WASI is made when it is first used: most instances never do.
+enum Wasi {
+    Config(Box<WasiConfig>),
+    State(Box<WasiState>),
 }
 
 /// Makes an instance and runs its start function. The index is its own even if that fails:
@@ -25,6 +33,7 @@ pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate)
         module,
         imports,
         unknown_imports,
+        wasi,
     } = request;
     if state(context.data(), index).is_some() {
         return Err(Error::internal("the instance exists"));
@@ -51,6 +60,7 @@ pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate)
         exports: vec![None; module.all_exports().len()],
         module: Arc::clone(&module),
         instance: None,
+        wasi: Wasi::Config(wasi),
     });
     context.data_mut().limiter.take_denied();
     match Instance::new_async(&mut *context, module.inner(), &externs).await {
@@ -83,7 +93,11 @@ fn refusal(context: &mut Context<'_>, module: &Module, error: &wasmtime::Error) 
     // wasmtime names the import in its message only.
     let message = error.to_string();
     let culprit = module.imports().iter().find(|import| {
-        message == format!("incompatible import type for `{}::{}`", import.module, import.name)
+        message
+            == format!(
+                "incompatible import type for `{}::{}`",
+                import.module, import.name
+            )
     });
     match culprit {
         Some(import) => Error::IncompatibleImport {
@@ -97,7 +111,9 @@ fn refusal(context: &mut Context<'_>, module: &Module, error: &wasmtime::Error) 
 
 /// Looks up an export by name.
 pub(crate) fn export(context: &mut Context<'_>, instance: usize, name: &str) -> Option<Extern> {
-    let index = state(context.data(), instance)?.module.any_export_index(name)?;
+    let index = state(context.data(), instance)?
+        .module
+        .any_export_index(name)?;
     export_at(context, instance, index)
 }
 
@@ -115,9 +131,34 @@ pub(crate) fn export_at(
     let found = state
         .instance?
         .get_module_export(context.as_context_mut(), &handle)?;
-    let slot = state_mut(context.data_mut(), instance)?.exports.get_mut(index)?;
+    let slot = state_mut(context.data_mut(), instance)?
+        .exports
+        .get_mut(index)?;
     *slot = Some(found.clone());
     Some(found)
+}
+
+/// The first memory, exported or not.
+pub(crate) fn first_memory(context: &mut Context<'_>, instance: usize) -> Option<Memory> {
+    let index = state(context.data(), instance)?.module.first_memory()?;
+    match export_at(context, instance, index)? {
+        Extern::Memory(memory) => Some(memory),
+        _ => None,
+    }
+}
+
+/// The instance's WASI state.
+pub(crate) fn wasi(data: &mut StoreData, instance: usize) -> Result<&mut WasiState> {
+    let state = state_mut(data, instance).ok_or(Error::Stopped)?;
+    if let Wasi::Config(config) = &mut state.wasi {
+        let made = WasiState::new(std::mem::take(&mut **config))
+            .map_err(|error| Error::bad_argument(error.to_string()))?;
+        state.wasi = Wasi::State(Box::new(made));
+    }
+    match &mut state.wasi {
+        Wasi::State(state) => Ok(state),
+        Wasi::Config(_) => Err(Error::internal("no WASI state")),
+    }
 }
 
 /// While its start function runs, an instance can be reached only through a caller: makes its

@@ -7,9 +7,9 @@
 //! that memory can be read and functions called from within a handler, to any depth.
 
 mod coroutine;
-mod frames;
+pub(crate) mod frames;
 mod imports;
-mod instances;
+pub(crate) mod instances;
 mod port;
 
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use crate::error::Interruption;
 use crate::limits::Limiter;
 use crate::module::Module;
 use crate::value::{FuncRef, Value};
+use crate::wasi::WasiConfig;
 use instances::InstanceState;
 pub(crate) use instances::export as instance_export;
 use port::Port;
@@ -56,7 +57,10 @@ pub struct StoreData {
 /// What to call.
 pub enum Target {
     /// An export of an instance, by its index in the module's exports.
-    Export { instance: usize, export: usize },
+    Export {
+        instance: usize,
+        export: usize,
+    },
     Func(FuncRef),
 }
 
@@ -68,6 +72,8 @@ pub struct Instantiate {
     /// One for each of the module's imports, in order.
     pub imports: Vec<Binding>,
     pub unknown_imports: UnknownImports,
+    /// What it finds behind WASI.
+    pub wasi: Box<WasiConfig>,
 }
 
 /// What becomes of a function import that nobody provides.

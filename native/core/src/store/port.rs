@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::{Answer, Context, ImportCall, Instantiate, Target};
 use crate::error::{Error, Result};
+use crate::natives::{Question, Reply};
 use crate::value::Value;
 
 pub(crate) type Visited = Box<dyn Any + Send>;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Return(Vec<Value>),
     /// The import on top is answered by what this library provides under its name.
     Default,
+    /// The reply to the question of the frame on top.
+    Reply(Reply),
     /// The import on top failed.
     Fail(Error),
 }
@@ -37,6 +40,10 @@ pub(crate) enum Command {
 pub(crate) enum Event {
     Done(Result<Answer>),
     Import(ImportCall),
+    Question {
+        instance: usize,
+        question: Question,
+    },
     Visited(Visited),
     /// The time slice is used up.
     Yielded,

@@ -3,6 +3,7 @@
 //! Paths start at the root of the tree, with or without a leading slash, and follow symbolic
 //! links; they can lead nowhere but into this tree.
 
+use super::config::OutputSink;
 use super::descriptor::Resource;
 use super::errno::{Errno, Result};
 use super::filesystem::{Filesystem, Follow, InodeId, ROOT};
@@ -201,6 +202,15 @@ impl WasiState {
         let output = self.output_mut(stream);
         output.discarded = 0;
         core::mem::take(&mut output.captured).to_vec()
+    }
+
+    /// Adds to a captured output what the guest says elsewhere than through a descriptor. An output
+    /// that goes to the embedder does not get it.
+    pub fn note(&mut self, stream: OutputStream, bytes: &[u8]) {
+        let output = self.output_mut(stream);
+        if let OutputSink::Capture { limit } = output.sink {
+            output.capture(bytes, limit);
+        }
     }
 
     /// How many bytes of an output were beyond the limit and are lost.

@@ -1,0 +1,105 @@
+//! Imports that this library provides itself: WASI, and what Emscripten's C library expects.
+
+mod emscripten;
+mod invoke;
+mod question;
+mod wasi;
+
+use wasmtime::{FuncType, Val};
+
+pub use question::{Question, Reply};
+
+use crate::error::Result;
+use crate::module::Module;
+use crate::store::Context;
+use crate::value::Signature;
+use crate::wasi::Width;
+
+/// A function that can stand in for an import.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Native {
+    Wasi(wasi::Import),
+    Emscripten(emscripten::Function),
+    Invoke,
+}
+
+/// A guest's call of such a function.
+pub(crate) struct NativeCall<'a> {
+    /// The index of the calling instance in its store.
+    pub(crate) instance: usize,
+    pub(crate) width: Width,
+    pub(crate) signature: &'a Signature,
+    pub(crate) params: &'a [Val],
+}
+
+impl Native {
+    /// What this library provides under that name for that type, if anything.
+    pub(crate) fn find(
+        module: &Module,
+        namespace: &str,
+        name: &str,
+        ty: &FuncType,
+    ) -> Option<Self> {
+        let width = width(module);
+        if let Some(import) = wasi::Import::find(namespace, name, ty, width) {
+            return Some(Self::Wasi(import));
+        }
+        if namespace != "env" {
+            return None;
+        }
+        if name.starts_with("invoke_") && invoke::accepts(ty) {
+            return Some(Self::Invoke);
+        }
+        emscripten::Function::find(name, ty, width).map(Self::Emscripten)
+    }
+
+    /// Whether it needs the engine, so that no embedder could do it from outside.
+    pub(crate) fn needs_engine(self) -> bool {
+        match self {
+            Self::Invoke => true,
+            Self::Emscripten(function) => function.unwinds(),
+            Self::Wasi(_) => false,
+        }
+    }
+
+    pub(crate) async fn run(
+        self,
+        context: &mut Context<'_>,
+        call: NativeCall<'_>,
+        results: &mut [Val],
+    ) -> Result<()> {
+        match self {
+            Self::Wasi(import) => import.run(context, &call, results).await,
+            Self::Emscripten(function) => function.run(context, &call, results),
+            Self::Invoke => invoke::run(context, &call, results).await,
+        }
+    }
+}
+
+/// The width of the module's first memory.
+pub(crate) fn width(module: &Module) -> Width {
+    let is_64 = module
+        .first_memory()
+        .and_then(|index| module.all_exports().get(index))
+        .and_then(|export| export.ty.memory())
+        .is_some_and(wasmtime::MemoryType::is_64);
+    if is_64 { Width::W64 } else { Width::W32 }
+}
+
+/// An integer argument as its bits.
+fn raw(val: &Val) -> u64 {
+    match val {
+        Val::I32(value) => u64::from(value.cast_unsigned()),
+        Val::I64(value) => value.cast_unsigned(),
+        _ => 0,
+    }
+}
+
+/// A pointer or a size of that width as a result.
+fn sized(width: Width, value: u64) -> Val {
+    match width {
+        // A 32-bit guest cannot have more.
+        Width::W32 => Val::I32((value as u32).cast_signed()),
+        Width::W64 => Val::I64(value.cast_signed()),
+    }
+}
