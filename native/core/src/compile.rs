@@ -73,15 +73,13 @@ enum State {
 impl Entries {
     fn find(&mut self, hash: u64, config: EngineConfig, source: &[u8]) -> Option<&mut Entry> {
         self.clock += 1;
-        let clock = self.clock;
-        self.by_hash
+        let entry = self
+            .by_hash
             .get_mut(&hash)?
             .iter_mut()
-            .find(|entry| entry.config == config && *entry.source == *source)
-            .map(|entry| {
-                entry.used = clock;
-                entry
-            })
+            .find(|entry| entry.config == config && *entry.source == *source)?;
+        entry.used = self.clock;
+        Some(entry)
     }
 
     fn remove(&mut self, hash: u64, config: EngineConfig, source: &[u8]) -> Option<Entry> {
