@@ -24,6 +24,11 @@ impl<'a> Guest<'a> {
         Guest { bytes, abi }
     }
 
+    /// The bytes that the memory has.
+    pub(crate) fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// The bytes that a pointer or a size takes.
     pub(crate) fn size_bytes(&self) -> u64 {
         self.abi.width.bytes()
