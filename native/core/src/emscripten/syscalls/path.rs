@@ -297,10 +297,13 @@ impl Call<'_, '_> {
         let now = self.state.clocks.timestamp();
         let (accessed, modified) = match times {
             0 => (Some(now), Some(now)),
-            _ => (
-                self.chosen_time(times, now)?,
-                self.chosen_time(times + 16, now)?,
-            ),
+            _ => {
+                self.guest.range(times, 32)?;
+                (
+                    self.chosen_time(times, now)?,
+                    self.chosen_time(times + 16, now)?,
+                )
+            }
         };
         match self.lookup(dirfd, pointer, flags | AT_EMPTY_PATH)? {
             Resource::Inode(inode) => self.filesystem().set_times(inode, accessed, modified, now),
