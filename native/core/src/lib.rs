@@ -5,6 +5,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod compile;
+pub mod emscripten;
 mod engine;
 mod error;
 mod global;

@@ -94,7 +94,7 @@ pub struct WaitRequest {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct WaitResume {
-    pub(crate) invocation: Invocation,
+    pub(crate) invocation: Box<Invocation>,
     pub(crate) realtime: u64,
     pub(crate) monotonic: u64,
 }
@@ -107,7 +107,7 @@ pub struct StdinRequest {
     /// The descriptor is in non-blocking mode: if there is nothing yet, the answer is
     /// `Answer::Error(Errno::Again)`.
     pub nonblocking: bool,
-    pub(crate) resume: Invocation,
+    pub(crate) resume: Box<Invocation>,
 }
 
 /// The guest writes to a stream that goes to the embedder.
@@ -135,7 +135,7 @@ pub(crate) enum ClockResume {
     Write { abi: Abi, pointer: u64 },
     /// Go on with a poll for which the other clock may be known already.
     Poll {
-        invocation: Invocation,
+        invocation: Box<Invocation>,
         realtime: Option<u64>,
         monotonic: Option<u64>,
     },

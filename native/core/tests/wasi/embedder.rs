@@ -9,6 +9,12 @@ fn state(files: Node) -> WasiState {
 }
 
 #[test]
+fn a_state_can_go_from_thread_to_thread() {
+    fn goes<T: Send + Sync + Clone>() {}
+    goes::<WasiState>();
+}
+
+#[test]
 fn a_tree_comes_out_as_it_went_in() {
     let files = tree([
         ("empty", tree([])),

@@ -12,6 +12,11 @@ impl Writer {
         self.bytes
     }
 
+    /// Makes room, so that many bytes are not moved each time there is no more.
+    pub(super) fn reserve(&mut self, len: usize) {
+        self.bytes.reserve(len);
+    }
+
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

@@ -61,7 +61,13 @@ fn write_directory(writer: &mut Writer, directory: &Directory) {
 
 fn write_content(writer: &mut Writer, content: &Content) {
     writer.u64(content.len());
-    writer.u32(content.canonical_chunks().count() as u32);
+    let (count, bytes) = content
+        .canonical_chunks()
+        .fold((0, 0), |(count, bytes), (_, chunk)| {
+            (count + 1, bytes + 12 + chunk.len())
+        });
+    writer.u32(count);
+    writer.reserve(bytes);
     for (index, chunk) in content.canonical_chunks() {
         writer.u32(index as u32);
         writer.bytes(chunk);

@@ -3,6 +3,10 @@
 //! The table is shared by clones until one of them writes; so are each directory and each chunk
 //! of a file. Inode numbers are taken from the lowest free place, so that equal histories give
 //! equal filesystems.
+//!
+//! Everything is in memory. A folder of the real machine would be a further [`Kind`] of inode,
+//! whose entries are looked up when they are asked for and whose bytes come by a request to the
+//! embedder; each place that tells kinds apart matches all of them, and so names what it takes.
 
 mod directory;
 mod entries;

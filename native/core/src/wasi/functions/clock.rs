@@ -67,7 +67,7 @@ pub(super) fn resume_clock(
             Call {
                 state,
                 guest,
-                invocation,
+                invocation: *invocation,
             }
             .poll_at(realtime, monotonic)
         }

@@ -115,7 +115,7 @@ impl Call<'_, '_> {
         Outcome::Pending(Request::Stdin(StdinRequest {
             max_len: total(buffers, MAX_TRANSFER),
             nonblocking: flags.contains(FdFlags::NONBLOCK),
-            resume: self.invocation,
+            resume: Box::new(self.invocation),
         }))
     }
 
@@ -228,7 +228,7 @@ pub(super) fn resume_stdin(
     request: StdinRequest,
     bytes: &[u8],
 ) -> Outcome {
-    let invocation = request.resume;
+    let invocation = *request.resume;
     let guest = Guest::new(memory, invocation.abi);
     state.stdin.push(bytes);
     let live = core::mem::replace(&mut state.stdin.live, false);

@@ -154,7 +154,7 @@ impl Call<'_, '_> {
                 match self.state.clocks.read(id) {
                     Reading::Time(now) => *time = Some(now),
                     Reading::Ask => {
-                        let invocation = self.invocation;
+                        let invocation = Box::new(self.invocation);
                         let resume = ClockResume::Poll {
                             invocation,
                             realtime,
@@ -210,7 +210,7 @@ impl Call<'_, '_> {
                     monotonic,
                 } = start;
                 let resume = WaitResume {
-                    invocation: self.invocation,
+                    invocation: Box::new(self.invocation),
                     realtime,
                     monotonic,
                 };
@@ -345,6 +345,7 @@ pub(super) fn resume_wait(
         }
         _ => return Outcome::Return(Err(Errno::Io)),
     };
+    let invocation = *invocation;
     let guest = Guest::new(memory, invocation.abi);
     let mut call = Call {
         state: &mut *state,

@@ -1,0 +1,3 @@
+//! What modules made by Emscripten import beside WASI.
+
+pub mod syscalls;
