@@ -3,6 +3,7 @@
 mod emscripten;
 mod invoke;
 mod question;
+mod syscall;
 mod wasi;
 
 use wasmtime::{FuncType, Val};
@@ -20,6 +21,7 @@ use crate::wasi::Width;
 pub(crate) enum Native {
     Wasi(wasi::Import),
     Emscripten(emscripten::Function),
+    Syscall(syscall::Import),
     Invoke,
 }
 
@@ -50,6 +52,9 @@ impl Native {
         if name.starts_with("invoke_") && invoke::accepts(ty) {
             return Some(Self::Invoke);
         }
+        if let Some(import) = syscall::Import::find(name, ty, width) {
+            return Some(Self::Syscall(import));
+        }
         emscripten::Function::find(name, ty, width).map(Self::Emscripten)
     }
 
@@ -58,7 +63,7 @@ impl Native {
         match self {
             Self::Invoke => true,
             Self::Emscripten(function) => function.unwinds(),
-            Self::Wasi(_) => false,
+            Self::Wasi(_) | Self::Syscall(_) => false,
         }
     }
 
@@ -71,6 +76,7 @@ impl Native {
         match self {
             Self::Wasi(import) => import.run(context, &call, results).await,
             Self::Emscripten(function) => function.run(context, &call, results),
+            Self::Syscall(import) => import.run(context, &call, results).await,
             Self::Invoke => invoke::run(context, &call, results).await,
         }
     }

@@ -17,13 +17,8 @@ impl Import {
     pub(super) fn find(namespace: &str, name: &str, ty: &FuncType, width: Width) -> Option<Self> {
         let version = Version::from_module(namespace)?;
         let function = Function::from_name(name)?;
-        let params = function.value_types(width).map(|ty| match ty {
-            ValueType::I32 => ValType::I32,
-            ValueType::I64 => ValType::I64,
-        });
-        let returns = if function.returns_errno() { 1 } else { 0 };
-        let matches = ty.params().len() == params.len()
-            && ty.params().zip(params).all(|(a, b)| ValType::eq(&a, &b))
+        let returns = usize::from(function.returns_errno());
+        let matches = same_types(ty.params(), function.value_types(width))
             && ty.results().len() == returns
             && ty.results().all(|ty| ty.is_i32());
         matches.then_some(Self {
@@ -70,6 +65,20 @@ impl Import {
             };
         }
     }
+}
+
+/// Whether a type's parameters are those that a function has.
+pub(super) fn same_types(
+    actual: impl ExactSizeIterator<Item = ValType>,
+    expected: impl ExactSizeIterator<Item = ValueType>,
+) -> bool {
+    actual.len() == expected.len()
+        && actual
+            .zip(expected)
+            .all(|(actual, expected)| match expected {
+                ValueType::I32 => actual.is_i32(),
+                ValueType::I64 => actual.is_i64(),
+            })
 }
 
 /// Runs `run` on the instance's WASI state and its first memory; without one, on no bytes.
