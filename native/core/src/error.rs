@@ -51,6 +51,14 @@ pub enum Error {
     /// The embedder's implementation of an import failed; the embedder knows why.
     #[error("an import failed")]
     ImportFailed,
+    /// The embedder's implementation of an import gave a reference that is not of the import's
+    /// type, or of another store.
+    #[error("the function of import {module}.{name} gave a wrong result: {message}")]
+    ImportResult {
+        module: String,
+        name: String,
+        message: String,
+    },
     /// The fuel is used up.
     #[error("out of fuel")]
     OutOfFuel,

@@ -100,11 +100,12 @@ fn bind_new(context: &mut Context<'_>, import: &Import) -> Result<Extern> {
         }
     };
     made.map_err(|error| {
-        context
-            .data_mut()
-            .limiter
+        let message = error.root_cause().to_string();
+        let limiter = &mut context.data_mut().limiter;
+        limiter
             .take_denied()
-            .unwrap_or_else(|| incompatible(import, &error.root_cause().to_string()))
+            .or_else(|| limiter.count_denied(&message))
+            .unwrap_or_else(|| incompatible(import, &message))
     })
 }
 
@@ -165,15 +166,22 @@ async fn ask_embedder(
         return Err(Error::internal("there is no default for this import").into());
     };
     if answer.len() != results.len() {
-        return Err(Error::bad_argument(format!(
-            "expected {} results of the import, got {}",
-            results.len(),
-            answer.len()
-        ))
-        .into());
+        let message = format!("expected {} results, got {}", results.len(), answer.len());
+        return Err(bad_result(&context, instance, import, message).into());
     }
     for ((slot, value), ty) in results.iter_mut().zip(answer).zip(&signature.results) {
-        *slot = value.into_val(&mut context, ty)?;
+        *slot = value
+            .into_val(&mut context, ty)
+            .map_err(|error| bad_result(&context, instance, import, error.to_string()))?;
     }
     Ok(())
+}
+
+fn bad_result(context: &Context<'_>, instance: usize, import: usize, message: String) -> Error {
+    let (module, name) = instances::import_name(context.data(), instance, import);
+    Error::ImportResult {
+        module,
+        name,
+        message,
+    }
 }
