@@ -45,14 +45,14 @@
     #{state := idle | running | suspended | interrupted | stopped,
       owner := pid() | none,
       memory_bytes := non_neg_integer(),
-      fuel := non_neg_integer() | infinity,
+      fuel := non_neg_integer() | infinity | undefined,
       calls := non_neg_integer(),
       imports := non_neg_integer(),
       yields := non_neg_integer(),
       run_time_ns := non_neg_integer(),
       queue_length := non_neg_integer()}.
 %% `imports' counts imports that were served, `yields' time slices that were used up; `fuel' is what
-%% is left.
+%% is left, `undefined' while the guest runs.
 -type cache_info() ::
     #{hits := non_neg_integer(), misses := non_neg_integer(), modules := non_neg_integer(),
       bytes := non_neg_integer()}.
@@ -98,15 +98,13 @@ compile(Bytes) ->
 %%
 %% Errors: `invalid_module', `bad_argument'.
 -spec compile(binary(), compile_options()) -> result(module_ref()).
-compile(Bytes, Options) when is_binary(Bytes), is_map(Options) ->
-    case check_options(Options, [fuel, deterministic, optimize]) of
+compile(Bytes, Options) when is_binary(Bytes) ->
+    case wasmbeam_options:check(Options, [fuel, deterministic, optimize]) of
         ok -> compiled(wasmbeam_nif:compile_image(Bytes, Options));
         {error, _} = Error -> Error
     end;
-compile(Bytes, Options) when is_map(Options) ->
-    bad_argument("the bytes of a module", Bytes);
-compile(_Bytes, Options) ->
-    bad_argument("a map of options", Options).
+compile(Bytes, _Options) ->
+    bad_argument("the bytes of a module", Bytes).
 
 compiled({pending, Ticket}) ->
     receive {'$wasmbeam', Ticket, Answer} -> Answer end;
@@ -132,7 +130,8 @@ start(Source) ->
 %%   share its store anyway.</li>
 %% <li>`limits' for all instances of the store together: `memory' in bytes, `table_elements', and
 %%   the numbers of `memories', `tables', `instances'.</li>
-%% <li>`fuel': how much there is; without it, none is counted.</li>
+%% <li>`fuel': how much there is; without it, none is counted. Fuel, `limits' and `on_interrupt' of
+%%   a shared store are those that it was started with.</li>
 %% <li>`owner': the process with which the instance ends; the calling one if not given.</li>
 %% <li>`on_interrupt': `fail' (the default: after a call was cut short others fail with
 %%   `interrupted') or `keep'.</li>
@@ -141,27 +140,34 @@ start(Source) ->
 %%
 %% Errors: those of `compile/2' and of `call/4', `unknown_import', `incompatible_import', `limit'.
 -spec start(source(), start_options()) -> result(instance()).
-start(Source, Options) when is_map(Options) ->
+start(Source, Options) ->
     maybe_ok([
-        fun(_) -> check_options(Options, [imports, import_handler, unknown_imports, store, limits,
-                                          fuel, deterministic, optimize, owner, on_interrupt,
-                                          timeout]) end,
-        fun(_) -> check_imports(maps:get(imports, Options, #{})) end,
+        fun(_) -> wasmbeam_options:check(Options, [imports, import_handler, unknown_imports, store,
+                                                   limits, fuel, deterministic, optimize, owner,
+                                                   on_interrupt, timeout]) end,
         fun(_) -> to_module(Source, Options) end,
         fun(Module) -> instantiate(Module, Options) end
-    ]);
-start(_Source, Options) ->
-    bad_argument("a map of options", Options).
+    ]).
 
 to_module(Source, Options) when is_binary(Source) ->
     Given = maps:with([deterministic, optimize], Options),
     compile(Source, Given#{fuel => counts_fuel(Options)});
 to_module(Source, Options) when is_reference(Source) ->
     case wasmbeam_error:normalize(wasmbeam_nif:module_config(Source)) of
-        {ok, #{fuel := false}} when is_map_key(fuel, Options), map_get(fuel, Options) =/= infinity ->
-            bad_argument("a module compiled with fuel => true", Source);
-        {ok, _} ->
-            {ok, Source};
+        {ok, Config} ->
+            Given = maps:with([deterministic, optimize], Options),
+            Asked = case counts_fuel(Options) of
+                true -> Given#{fuel => true};
+                false -> Given
+            end,
+            case maps:to_list(maps:filter(fun(Name, Value) -> map_get(Name, Config) =/= Value end,
+                                          Asked)) of
+                [] ->
+                    {ok, Source};
+                [{Name, Value} | _] ->
+                    Expected = io_lib:format("a module compiled with ~s => ~0tp", [Name, Value]),
+                    bad_argument(Expected, Source)
+            end;
         {error, _} = Error ->
             Error
     end;
@@ -191,7 +197,7 @@ instantiate(Module, Bindings, Imports, StoreOf, Options) ->
         fun(_) -> store_reference(StoreOf) end,
         fun(Store) -> wasmbeam_nif:instance_new(Module, Imports, Store, Native) end,
         fun(Ref) ->
-            Instance = {'$wasmbeam', Ref, Imports},
+            Instance = wasmbeam_call:instance(Ref, Imports),
             Unknown = maps:get(unknown_imports, Options, trap),
             case wasmbeam_call:instantiate(Instance, Bindings, Unknown,
                                            maps:with([timeout], Options)) of
@@ -211,8 +217,9 @@ store_reference(Instance) ->
 
 %% @doc Ends an instance and gives its memory back.
 %%
-%% Calls in progress end with `stopped', and so does everything that is asked of it from then on. A
-%% store ends with its last instance.
+%% A call in progress ends with `stopped', and so does everything that is asked of it from then on.
+%% Instances that import its exports can go on using them; its memory is given back with the last
+%% instance of the store.
 -spec stop(instance()) -> ok | {error, error_reason()}.
 stop(Instance) ->
     with_reference(Instance, fun(Ref) ->
@@ -241,15 +248,21 @@ call(Instance, Function, Args) ->
 %% Errors: `unknown_export', `bad_argument', `trap', `exception', `exit', `import_failed',
 %% `unknown_import', `out_of_fuel', `timeout', `interrupted', `limit', `stopped'.
 -spec call(instance(), func(), [value()], call_options()) -> result([value()]).
-call(Instance, Function, Args, Options) when is_map(Options) ->
+call(Instance, Function, Args, Options) ->
     with_reference(Instance, fun(_Ref) ->
-        case check_options(Options, [timeout, fuel, imports, import_handler]) of
+        case check_call_options(Options) of
             ok -> wasmbeam_call:call(Instance, Function, Args, Options);
             {error, _} = Error -> Error
         end
-    end);
-call(_Instance, _Function, _Args, Options) ->
-    bad_argument("a map of options", Options).
+    end).
+
+check_call_options(Options) ->
+    case wasmbeam_options:check(Options, [timeout, fuel, imports, import_handler]) of
+        ok when is_map_key(imports, Options) ->
+            wasmbeam_imports:check_functions(map_get(imports, Options));
+        Checked ->
+            Checked
+    end.
 
 %% @doc Ends the call that runs in an instance, with `interrupted'.
 %%
@@ -311,7 +324,7 @@ memory_size(Instance) ->
 %% memory, exported or not.
 -spec memory_size(instance(), memory_options()) -> result(non_neg_integer()).
 memory_size(Instance, Options) ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:memory_size(Ref, memory(Options)) end).
+    memory(Instance, Options, fun(Ref, Memory) -> wasmbeam_nif:memory_size(Ref, Memory) end).
 
 %% @equiv memory_read(Instance, Offset, Size, #{})
 -spec memory_read(instance(), non_neg_integer(), non_neg_integer()) -> result(binary()).
@@ -322,12 +335,12 @@ memory_read(Instance, Offset, Size) ->
 -spec memory_read(instance(), non_neg_integer(), non_neg_integer(), memory_options()) ->
     result(binary()).
 memory_read(Instance, Offset, Size, Options) when is_integer(Size), Size >= ?MANY_BYTES ->
-    access(Instance, fun(Ref) ->
-        wasmbeam_nif:memory_read_dirty(Ref, memory(Options), Offset, Size)
+    memory(Instance, Options, fun(Ref, Memory) ->
+        wasmbeam_nif:memory_read_dirty(Ref, Memory, Offset, Size)
     end);
 memory_read(Instance, Offset, Size, Options) ->
-    access(Instance, fun(Ref) ->
-        wasmbeam_nif:memory_read(Ref, memory(Options), Offset, Size)
+    memory(Instance, Options, fun(Ref, Memory) ->
+        wasmbeam_nif:memory_read(Ref, Memory, Offset, Size)
     end).
 
 %% @equiv memory_read_string(Instance, Offset, #{})
@@ -339,8 +352,8 @@ memory_read_string(Instance, Offset) ->
 %% none.
 -spec memory_read_string(instance(), non_neg_integer(), memory_options()) -> result(binary()).
 memory_read_string(Instance, Offset, Options) ->
-    access(Instance, fun(Ref) ->
-        wasmbeam_nif:memory_read_string(Ref, memory(Options), Offset)
+    memory(Instance, Options, fun(Ref, Memory) ->
+        wasmbeam_nif:memory_read_string(Ref, Memory, Offset)
     end).
 
 %% @equiv memory_write(Instance, Offset, Bytes, #{})
@@ -352,12 +365,12 @@ memory_write(Instance, Offset, Bytes) ->
 -spec memory_write(instance(), non_neg_integer(), binary(), memory_options()) ->
     ok | {error, error_reason()}.
 memory_write(Instance, Offset, Bytes, Options) when byte_size(Bytes) >= ?MANY_BYTES ->
-    access(Instance, fun(Ref) ->
-        wasmbeam_nif:memory_write_dirty(Ref, memory(Options), Offset, Bytes)
+    memory(Instance, Options, fun(Ref, Memory) ->
+        wasmbeam_nif:memory_write_dirty(Ref, Memory, Offset, Bytes)
     end);
 memory_write(Instance, Offset, Bytes, Options) ->
-    access(Instance, fun(Ref) ->
-        wasmbeam_nif:memory_write(Ref, memory(Options), Offset, Bytes)
+    memory(Instance, Options, fun(Ref, Memory) ->
+        wasmbeam_nif:memory_write(Ref, Memory, Offset, Bytes)
     end).
 
 %% @equiv memory_grow(Instance, Pages, #{})
@@ -369,7 +382,9 @@ memory_grow(Instance, Pages) ->
 %% says otherwise). `limit' if it cannot grow that much.
 -spec memory_grow(instance(), non_neg_integer(), memory_options()) -> result(non_neg_integer()).
 memory_grow(Instance, Pages, Options) ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:memory_grow(Ref, memory(Options), Pages) end).
+    memory(Instance, Options, fun(Ref, Memory) ->
+        wasmbeam_nif:memory_grow(Ref, Memory, Pages)
+    end).
 
 %% @doc The value of an exported global.
 -spec global_get(instance(), binary()) -> result(value()).
@@ -408,8 +423,14 @@ table_grow(Instance, Table, Delta, Value) ->
 format_error(Error) ->
     wasmbeam_error:format(Error).
 
-memory(Options) ->
-    maps:get(memory, Options, 0).
+memory(Instance, Options, Access) ->
+    case wasmbeam_options:check(Options, [memory]) of
+        ok ->
+            Memory = maps:get(memory, Options, 0),
+            access(Instance, fun(Ref) -> Access(Ref, Memory) end);
+        {error, _} = Error ->
+            Error
+    end.
 
 access(Instance, Access) ->
     with_reference(Instance, fun(Ref) -> wasmbeam_call:access(fun() -> Access(Ref) end) end).
@@ -421,21 +442,7 @@ with_reference(Instance, Fun) ->
     end.
 
 bad_argument(Expected, Value) ->
-    {error, wasmbeam_error:reason(bad_argument, ["expected ", Expected],
-                                  #{expected => list_to_binary(Expected), value => Value})}.
-
-check_options(Options, Known) ->
-    case maps:keys(maps:without(Known, Options)) of
-        [] -> ok;
-        [Unknown | _] ->
-            Names = lists:join(", ", [atom_to_list(Name) || Name <- Known]),
-            bad_argument(lists:flatten(["an option of: ", Names]), Unknown)
-    end.
-
-check_imports(Imports) when is_map(Imports) ->
-    ok;
-check_imports(Imports) ->
-    bad_argument("a map of imports", Imports).
+    wasmbeam_error:bad_argument(Expected, Value).
 
 %% Runs one step after the other, each with what the one before gave.
 maybe_ok(Steps) ->

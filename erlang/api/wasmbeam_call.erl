@@ -5,7 +5,7 @@
 %% is busy. The process can be killed between any two steps.
 -module(wasmbeam_call).
 
--export([call/4, instantiate/4, access/1, reference/1]).
+-export([instance/2, call/4, instantiate/4, access/1, reference/1]).
 
 -export_type([instance/0]).
 
@@ -26,6 +26,11 @@
     %% Why an import failed, to complete the error that the call ends with.
     failure = undefined :: undefined | wasmbeam:error_reason()
 }).
+
+%% @doc The handle of an instance.
+-spec instance(wasmbeam_nif:instance_ref(), wasmbeam_imports:imports()) -> instance().
+instance(Ref, Imports) ->
+    {?TAG, Ref, Imports}.
 
 %% @doc Calls a function of an instance.
 -spec call(instance(), wasmbeam:func(), [wasmbeam:value()], wasmbeam:call_options()) ->

@@ -1,7 +1,7 @@
 %% @doc The errors of wasmbeam: how they are made and shown.
 -module(wasmbeam_error).
 
--export([reason/2, reason/3, normalize/1, format/1]).
+-export([reason/2, reason/3, bad_argument/2, normalize/1, format/1]).
 
 %% @doc An error's class with its message.
 -spec reason(atom(), unicode:chardata()) -> wasmbeam:error_reason().
@@ -12,6 +12,12 @@ reason(Class, Message) ->
 -spec reason(atom(), unicode:chardata(), map()) -> wasmbeam:error_reason().
 reason(Class, Message, Info) ->
     {Class, Info#{message => unicode:characters_to_binary(Message)}}.
+
+%% @doc The error about a value that is not what was expected.
+-spec bad_argument(unicode:chardata(), term()) -> {error, wasmbeam:error_reason()}.
+bad_argument(Expected, Value) ->
+    {error, reason(bad_argument, ["expected ", Expected],
+                   #{expected => unicode:characters_to_binary(Expected), value => Value})}.
 
 %% @doc Gives the errors of the stand-in library the shape of all others.
 -spec normalize(Answer) -> Answer | {error, wasmbeam:error_reason()}.
@@ -30,7 +36,10 @@ format({Class, #{message := Message} = Info}) ->
     Details = [detail(Key, Value) || {Key, Value} <- lists:sort(maps:to_list(Info)),
                                      Key =/= message, Key =/= backtrace],
     Frames = [frame(Frame) || Frame <- maps:get(backtrace, Info, [])],
-    unicode:characters_to_binary([atom_to_list(Class), ": ", Message, Details, Frames]).
+    Text = [atom_to_list(Class), ": ", Message, Details, Frames],
+    case unicode:characters_to_binary(Text) of
+        Binary when is_binary(Binary) -> Binary
+    end.
 
 detail(stacktrace, Stack) ->
     [io_lib:format("~n    in ~0tp", [Entry]) || Entry <- Stack];

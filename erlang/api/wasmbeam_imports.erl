@@ -1,7 +1,7 @@
 %% @doc What an instance's imports are bound to.
 -module(wasmbeam_imports).
 
--export([bind/3, find/3]).
+-export([bind/3, find/3, check_functions/1]).
 
 -export_type([imports/0, binding/0, item/0, handler/0]).
 
@@ -58,6 +58,23 @@ find(Import, #{names := Names, functions := Functions, handler := Handler}, Over
         #{} -> {Id, element(Import + 1, Functions), Handler}
     end.
 
+%% @doc Fails with `bad_argument' unless these are maps of functions, one for each module name.
+-spec check_functions(map()) -> ok | {error, wasmbeam:error_reason()}.
+check_functions(Imports) ->
+    case lists:dropwhile(fun is_map/1, maps:values(Imports)) of
+        [] ->
+            Items = lists:append([maps:values(Functions) || Functions <- maps:values(Imports)]),
+            case lists:dropwhile(fun is_implementation/1, Items) of
+                [] -> ok;
+                [Item | _] -> wasmbeam_error:bad_argument("a fun of arity 1 or 2", Item)
+            end;
+        [Functions | _] ->
+            wasmbeam_error:bad_argument("a map of functions", Functions)
+    end.
+
+is_implementation(Item) ->
+    is_function(Item, 1) orelse is_function(Item, 2).
+
 %% What needs the engine cannot be left to each call's handler.
 item(Module, Name, true, Given) ->
     case item(Module, Name, false, Given) of
@@ -99,5 +116,5 @@ binding(_Kind, {item, {export, Instance, Name}}) ->
     end;
 binding(func, {item, Item}) when is_function(Item, 1); is_function(Item, 2) -> {ok, host};
 binding(func, {item, _}) -> {error, "expected a fun of arity 1 or 2, or an export"};
-binding(global, {item, Value}) when not is_function(Value) -> {ok, {value, Value}};
+binding(global, {item, Value}) -> {ok, {value, Value}};
 binding(_Kind, {item, _}) -> {error, "expected an export, or 'new' for a memory or table"}.

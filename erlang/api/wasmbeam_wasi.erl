@@ -22,7 +22,7 @@
 
 %% @doc Does what the guest waits for. `Wait' waits for so many milliseconds, or less if the call is
 %% to end.
--spec answer(question(), fun((timeout()) -> ok)) -> reply().
+-spec answer(question(), fun((timeout()) -> ok)) -> elapsed.
 answer({wait, infinity, _Stdin}, Wait) ->
     ok = Wait(infinity),
     elapsed;

@@ -54,6 +54,14 @@ pub enum Error {
     /// A `longjmp` that no `setjmp` caught.
     #[error("longjmp out of the call")]
     LongJump,
+    /// The embedder's implementation of an import gave a reference that is not of the import's
+    /// type, or of another store.
+    #[error("the function of import {module}.{name} gave a wrong result: {message}")]
+    ImportResult {
+        module: String,
+        name: String,
+        message: String,
+    },
     /// The fuel is used up.
     #[error("out of fuel")]
     OutOfFuel,

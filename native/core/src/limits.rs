@@ -63,6 +63,25 @@ impl Limiter {
         self.denied.take()
     }
 
+    /// Reads a refusal to make one more instance, memory or table, which wasmtime explains in its
+    /// message only.
+    pub(crate) fn count_denied(&self, message: &str) -> Option<Error> {
+        let (kind, count) = message
+            .strip_prefix("resource limit exceeded: ")?
+            .split_once(" count too high at ")?;
+        let (what, limit) = match kind {
+            "instance" => ("instances", self.limits.instances),
+            "memory" => ("memories", self.limits.memories),
+            "table" => ("tables", self.limits.tables),
+            _ => return None,
+        };
+        Some(Error::Limit {
+            what,
+            limit: limit as u64,
+            requested: count.parse().ok()?,
+        })
+    }
+
     fn grow(total: &mut u64, growth: u64, limit: u64) -> Result<(), u64> {
         let after = total.saturating_add(growth);
         if after > limit {

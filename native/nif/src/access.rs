@@ -2,13 +2,13 @@
 //!
 //! Answers `{queued, Ticket}` and `again` mean the same as in `call`.
 
-use rustler::{Atom, Binary, Encoder, Env, OwnedBinary, ResourceArc, Term};
-use wasmbeam_core::{MemorySelector, TableSelector};
+use rustler::{Atom, Binary, Encoder, Env, OwnedBinary, Term, TermType};
+use wasmbeam_core::{MemorySelector, TableSelector, ValType, Value};
 
 use crate::atoms;
 use crate::call::refused;
 use crate::error::Failure;
-use crate::instance::{self, InstanceRes};
+use crate::instance;
 use crate::store::Refusal;
 use crate::term;
 
@@ -21,11 +21,12 @@ fn finish<'a>(env: Env<'a>, outcome: Result<Result<Term<'a>, Refusal>, Failure<'
     }
 }
 
-/// An integer from 0 on, however large; anything too large for a memory is out of its bounds.
+/// An integer from 0 on, however large: what no machine has is as far out of bounds as can be.
 fn offset(term: Term<'_>) -> Result<u64, Failure<'_>> {
     match term.decode::<u64>() {
         Ok(value) => Ok(value),
-        Err(_) => Err(Failure::bad("an integer from 0 to 2^64 - 1", term)),
+        Err(_) if term.get_type() == TermType::Integer && !term::is_negative(term) => Ok(u64::MAX),
+        Err(_) => Err(Failure::bad("a non-negative integer", term)),
     }
 }
 
@@ -266,20 +267,12 @@ fn global_set<'a>(env: Env<'a>, instance: Term<'a>, global: Term<'a>, value: Ter
         (|| {
             let instance = instance::decode(instance)?;
             let global = name(global)?;
-            let ty = instance.store.visit(env, &instance, |c| {
-                c.global_type(instance.index, global.clone())
+            let index = instance.index;
+            let set = instance.store.visit(env, &instance, |c| {
+                let ty = c.global_type(index, global.clone())?;
+                typed(value, &ty, |value| c.global_set(index, global, value))
             });
-            let ty = match ty {
-                Ok(ty) => ty,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            let value = typed(value, &ty)?;
-            Ok(instance
-                .store
-                .visit(env, &instance, |c| {
-                    c.global_set(instance.index, global, value)
-                })
-                .map(|()| atoms::ok().encode(env)))
+            answer(env, set)
         })(),
     )
 }
@@ -331,16 +324,13 @@ fn table_set<'a>(
             let instance = instance::decode(instance)?;
             let which = table(which)?;
             let index = offset(index)?;
-            let value = match element(env, &instance, &which, value)? {
-                Ok(value) => value,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            Ok(instance
-                .store
-                .visit(env, &instance, |c| {
+            let set = instance.store.visit(env, &instance, |c| {
+                let ty = c.table_type(instance.index, which.clone())?;
+                typed(value, &ty, |value| {
                     c.table_set(instance.index, which, index, value)
                 })
-                .map(|()| atoms::ok().encode(env)))
+            });
+            answer(env, set)
         })(),
     )
 }
@@ -359,42 +349,43 @@ fn table_grow<'a>(
             let instance = instance::decode(instance)?;
             let which = table(which)?;
             let delta = offset(delta)?;
-            let value = match element(env, &instance, &which, value)? {
-                Ok(value) => value,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            Ok(instance
-                .store
-                .visit(env, &instance, |c| {
+            let grown = instance.store.visit(env, &instance, |c| {
+                let ty = c.table_type(instance.index, which.clone())?;
+                typed(value, &ty, |value| {
                     c.table_grow(instance.index, which, delta, value)
                 })
-                .map(|before| (atoms::ok(), before).encode(env)))
+            });
+            Ok(match grown {
+                Ok(before) => Ok((atoms::ok(), before?).encode(env)),
+                Err(refusal) => Err(refusal),
+            })
         })(),
     )
 }
 
-fn element<'a>(
-    env: Env<'a>,
-    instance: &ResourceArc<InstanceRes>,
-    which: &TableSelector,
+/// Has `write` put a value into a place of that type, if it is one.
+fn typed<'a, R>(
     value: Term<'a>,
-) -> Result<Result<wasmbeam_core::Value, Refusal>, Failure<'a>> {
-    let which = which.clone();
-    match instance
-        .store
-        .visit(env, instance, |c| c.table_type(instance.index, which))
-    {
-        Ok(ty) => typed(value, &ty).map(Ok),
-        Err(refusal) => Ok(Err(refusal)),
+    ty: &ValType,
+    write: impl FnOnce(Value) -> Result<R, wasmbeam_core::Error>,
+) -> Result<Result<R, Failure<'a>>, wasmbeam_core::Error> {
+    match term::decode(value, ty) {
+        Some(value) => write(value).map(Ok),
+        None => Ok(Err(Failure::bad(
+            format!("a value of type {}", term::type_name(ty)),
+            value,
+        ))),
     }
 }
 
-fn typed<'a>(
-    value: Term<'a>,
-    ty: &wasmbeam_core::ValType,
-) -> Result<wasmbeam_core::Value, Failure<'a>> {
-    term::decode(value, ty)
-        .ok_or_else(|| Failure::bad(format!("a value of type {}", term::type_name(ty)), value))
+fn answer<'a>(
+    env: Env<'a>,
+    done: Result<Result<(), Failure<'a>>, Refusal>,
+) -> Result<Result<Term<'a>, Refusal>, Failure<'a>> {
+    match done {
+        Ok(outcome) => outcome.map(|()| Ok(atoms::ok().encode(env))),
+        Err(refusal) => Ok(Err(refusal)),
+    }
 }
 
 /// Does nothing: what calling any NIF costs.

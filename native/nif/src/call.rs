@@ -170,12 +170,19 @@ fn begin<'a>(
     } else if let Ok((tag, index)) = function.decode::<(Atom, u64)>()
         && tag == atoms::table_index()
     {
-        let found = instance.store.visit(env, &instance, |coroutine| {
+        // The turn is for the call: were it used up by looking at the table, two processes that
+        // do this would forever make each other wait.
+        let found = instance.store.peek(env, &instance, |coroutine| {
             coroutine.table_function(instance.index, TableSelector::Index(0), index)
         });
         let function = match found {
             Ok(function) => function,
-            Err(refusal) => return Ok(refused(env, refusal)),
+            Err(refusal) => {
+                if matches!(refusal, Refusal::Error(_)) {
+                    instance.store.decline(env, &instance);
+                }
+                return Ok(refused(env, refusal));
+            }
         };
         let signature = Arc::clone(function.signature());
         (Target::Func(function), signature)
@@ -185,18 +192,23 @@ fn begin<'a>(
             function,
         ));
     };
-    let args = term::decode_args(args, &signature)?;
-    let fuel = match fuel.decode::<Atom>() {
-        Ok(atom) if atom == atoms::infinity() => None,
-        _ => Some(
-            fuel.decode()
-                .map_err(|_| Failure::bad("a number of units of fuel, or infinity", fuel))?,
-        ),
-    };
+    let given = term::decode_args(args, &signature).and_then(|args| Ok((args, ration(fuel)?)));
+    let (args, fuel) = given.inspect_err(|_| instance.store.decline(env, &instance))?;
     let outcome = instance.store.call(env, &instance, |coroutine| {
         coroutine.call(target, args, fuel)
     });
     Ok(answer(env, &instance, outcome))
+}
+
+/// How much fuel a call may use, if that is limited.
+fn ration(fuel: Term<'_>) -> Result<Option<u64>, Failure<'_>> {
+    match fuel.decode::<Atom>() {
+        Ok(atom) if atom == atoms::infinity() => Ok(None),
+        _ => fuel
+            .decode()
+            .map(Some)
+            .map_err(|_| Failure::bad("a number of units of fuel, or infinity", fuel)),
+    }
 }
 
 /// Gives the guest its next time slice.

@@ -161,6 +161,19 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
             atoms::exit()
         }
         Error::ImportFailed => atoms::import_failed(),
+        Error::ImportResult {
+            module,
+            name,
+            message,
+        } => {
+            let cause = Info::new(env, message).reason(atoms::bad_argument());
+            info.put(atoms::module(), module);
+            info.put(atoms::name(), name);
+            info.put(atoms::class(), atoms::error());
+            info.put(atoms::reason(), (atoms::bad_results(), cause));
+            info.put(atoms::stacktrace(), Vec::<Term>::new());
+            atoms::import_failed()
+        }
         Error::OutOfFuel => atoms::out_of_fuel(),
         Error::Interrupted(Interruption::Timeout) => atoms::timeout(),
         Error::Interrupted(Interruption::Stopped) | Error::Stopped => atoms::stopped(),

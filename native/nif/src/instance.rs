@@ -161,10 +161,27 @@ fn set_owner(env: Env<'_>, instance: &ResourceArc<InstanceRes>, pid: LocalPid) -
         return false;
     };
     let former = instance.owner.lock().replace((pid, monitor));
-    if let Some((_, monitor)) = former {
+    retire_owner(env, instance, former);
+    true
+}
+
+/// The former owner's death matters no more, unless it has calls open.
+fn retire_owner(
+    env: Env<'_>,
+    instance: &ResourceArc<InstanceRes>,
+    former: Option<(LocalPid, Monitor)>,
+) {
+    let Some((pid, monitor)) = former else {
+        return;
+    };
+    let unneeded = if instance.store.is_caller(pid) {
+        instance.caller.lock().replace((pid, monitor))
+    } else {
+        Some((pid, monitor))
+    };
+    if let Some((_, monitor)) = unneeded {
         instance.demonitor(Some(env), &monitor);
     }
-    true
 }
 
 /// A whole number from the options, if it is there and not `infinity`.
@@ -228,9 +245,8 @@ fn instance_give_away<'a>(env: Env<'a>, instance: Term<'a>, owner: Term<'a>) -> 
                 return Err(wasmbeam_core::Error::Stopped.into());
             }
             if owner.decode::<Atom>().is_ok_and(|a| a == atoms::none()) {
-                if let Some((_, monitor)) = instance.owner.lock().take() {
-                    instance.demonitor(Some(env), &monitor);
-                }
+                let former = instance.owner.lock().take();
+                retire_owner(env, &instance, former);
                 return Ok(());
             }
             match owner.decode() {

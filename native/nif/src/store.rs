@@ -61,6 +61,8 @@ struct Calls {
     pid: LocalPid,
     /// One within the other.
     open: u32,
+    /// The instance that the outermost was made through.
+    instance: usize,
     phase: Phase,
     /// To tell the process that need not wait any longer.
     waits_for: Option<u64>,
@@ -203,12 +205,15 @@ impl SharedStore {
     ) -> Result<Outcome, Refusal> {
         let pid = env.pid();
         let mut control = self.control.lock();
-        control.check_usable(instance.index)?;
-        let open = match &control.holder {
-            Holder::Nobody => 0,
-            Holder::Offered(waiter) if waiter.pid == pid => 0,
+        if let Err(refusal) = control.check_usable(instance.index) {
+            control.decline(env, instance);
+            return Err(refusal);
+        }
+        let (open, outermost) = match &control.holder {
+            Holder::Nobody => (0, instance.index),
+            Holder::Offered(waiter) if waiter.pid == pid => (0, instance.index),
             Holder::Caller(calls) if calls.pid == pid && calls.phase == Phase::AtImport => {
-                calls.open
+                (calls.open, calls.instance)
             }
             _ => return Err(control.enqueue(env, pid, instance)),
         };
@@ -218,6 +223,7 @@ impl SharedStore {
             Holder::Caller(Calls {
                 pid,
                 open: open + 1,
+                instance: outermost,
                 phase: Phase::Polling,
                 waits_for: None,
             }),
@@ -299,17 +305,32 @@ impl SharedStore {
         instance: &ResourceArc<InstanceRes>,
         visit: impl FnOnce(&mut Coroutine) -> Result<R, Error>,
     ) -> Result<R, Refusal> {
+        let result = self.peek(env, instance, visit);
+        if !matches!(result, Err(Refusal::Again | Refusal::Queued(_))) {
+            self.decline(env, instance);
+        }
+        result
+    }
+
+    /// As `visit`, but the process keeps the turn that it was offered, to be taken by `call` or
+    /// given up by `decline`.
+    pub fn peek<R>(
+        &self,
+        env: Env<'_>,
+        instance: &ResourceArc<InstanceRes>,
+        visit: impl FnOnce(&mut Coroutine) -> Result<R, Error>,
+    ) -> Result<R, Refusal> {
         let pid = env.pid();
         let mut control = self.control.lock();
         if control.stopped || control.is_stopped(instance.index) {
             return Err(Refusal::Error(Error::Stopped));
         }
-        let offered = match &control.holder {
-            Holder::Nobody => false,
-            Holder::Offered(waiter) if waiter.pid == pid => true,
-            Holder::Caller(calls) if calls.phase == Phase::AtImport => false,
+        match &control.holder {
+            Holder::Nobody => {}
+            Holder::Offered(waiter) if waiter.pid == pid => {}
+            Holder::Caller(calls) if calls.phase == Phase::AtImport => {}
             _ => return Err(control.enqueue(env, pid, instance)),
-        };
+        }
         let mut guard = self.coroutine.try_lock().ok_or(Refusal::Again)?;
         drop(control);
         let result = match guard.as_mut() {
@@ -317,17 +338,18 @@ impl SharedStore {
             None => Err(Error::Stopped),
         };
         drop(guard);
-        if offered {
-            let mut control = self.control.lock();
-            if let Holder::Offered(waiter) = &control.holder
-                && waiter.pid == pid
-            {
-                waiter.unwatch(env, instance);
-                control.next(Some(env));
-            }
-        }
         self.reap_if_stopped();
         result.map_err(Refusal::Error)
+    }
+
+    /// Lets the next in line have the turn that the process was offered, if it was.
+    pub fn decline(&self, env: Env<'_>, instance: &ResourceArc<InstanceRes>) {
+        self.control.lock().decline(env, instance);
+    }
+
+    /// Whether the process has calls open.
+    pub fn is_caller(&self, pid: LocalPid) -> bool {
+        matches!(&self.control.lock().holder, Holder::Caller(calls) if calls.pid == pid)
     }
 
     /// The fuel that is left, if it is counted and nothing runs.
@@ -437,6 +459,9 @@ impl SharedStore {
                 _ => return false,
             }
             if control.instances.iter().any(|entry| !entry.stopped) {
+                if matches!(&control.holder, Holder::Caller(calls) if calls.instance == instance) {
+                    self.interrupt.set(Interruption::Stopped);
+                }
                 return true;
             }
             control.stopped = true;
@@ -546,8 +571,11 @@ impl Control {
         }
         match self.interrupted {
             Some(why) => Err(Refusal::Error(match why {
-                // That call timed out; this one finds an instance that was cut short.
-                Interruption::Timeout => Error::Interrupted(Interruption::Cancelled),
+                // That call timed out, or its instance was stopped; this one finds a store whose
+                // call was cut short.
+                Interruption::Timeout | Interruption::Stopped => {
+                    Error::Interrupted(Interruption::Cancelled)
+                }
                 why => Error::Interrupted(why),
             })),
             None => Ok(()),
@@ -601,6 +629,15 @@ impl Control {
             store.interrupt.clear();
         }
         self.next(env);
+    }
+
+    fn decline(&mut self, env: Env<'_>, instance: &ResourceArc<InstanceRes>) {
+        if let Holder::Offered(waiter) = &self.holder
+            && waiter.pid == env.pid()
+        {
+            waiter.unwatch(env, instance);
+            self.next(Some(env));
+        }
     }
 
     /// Lets the next in line have its turn.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use num_traits::{FromPrimitive, Signed, ToPrimitive};
 use parking_lot::Mutex;
 use rustler::env::SavedTerm;
 use rustler::{
-    Atom, Binary, Encoder, Env, NewBinary, OwnedEnv, Resource, ResourceArc, Term, TermType,
+    Atom, BigInt, Binary, Encoder, Env, NewBinary, OwnedEnv, Resource, ResourceArc, Term, TermType,
 };
 use wasmbeam_core::{
     FuncRef, HeapType, Hierarchy, HostObject, ObjectKind, ObjectRef, Signature, ValType, Value,
@@ -165,20 +166,32 @@ pub fn decode(term: Term<'_>, ty: &ValType) -> Option<Value> {
     }
 }
 
-/// A number, rounded to the nearest float as Erlang's own conversion does.
-fn number(term: Term<'_>) -> Option<f64> {
+/// Whether an integer of any size is less than zero.
+pub fn is_negative(integer: Term<'_>) -> bool {
+    integer
+        .decode::<BigInt>()
+        .is_ok_and(|value| value.is_negative())
+}
+
+/// A number, rounded to the nearest float.
+fn number<F: FromPrimitive>(
+    term: Term<'_>,
+    from_float: impl FnOnce(f64) -> F,
+    from_integer: impl FnOnce(&BigInt) -> Option<F>,
+) -> Option<F> {
     match term.get_type() {
-        TermType::Float => term.decode().ok(),
-        // An integer may be larger than any machine type.
-        TermType::Integer => term.decode::<i128>().ok().map(|value| value as f64),
+        TermType::Float => term.decode().ok().map(from_float),
+        TermType::Integer => match term.decode::<i64>() {
+            Ok(value) => F::from_i64(value),
+            Err(_) => from_integer(&term.decode::<BigInt>().ok()?),
+        },
         _ => None,
     }
 }
 
 fn decode_f32(term: Term<'_>) -> Option<u32> {
-    if let Some(value) = number(term) {
-        let single = value as f32;
-        return single.is_finite().then_some(single.to_bits());
+    if let Some(value) = number(term, |value| value as f32, BigInt::to_f32) {
+        return value.is_finite().then_some(value.to_bits());
     }
     let atom_bits = [
         (atoms::infinity(), f32::INFINITY.to_bits()),
@@ -196,8 +209,8 @@ fn decode_f32(term: Term<'_>) -> Option<u32> {
 }
 
 fn decode_f64(term: Term<'_>) -> Option<u64> {
-    if let Some(value) = number(term) {
-        return Some(value.to_bits());
+    if let Some(value) = number(term, |value| value, BigInt::to_f64) {
+        return value.is_finite().then_some(value.to_bits());
     }
     let atom_bits = [
         (atoms::infinity(), f64::INFINITY.to_bits()),
@@ -235,8 +248,8 @@ fn decode_reference(term: Term<'_>, hierarchy: Hierarchy) -> Option<Value> {
     }
     match hierarchy {
         Hierarchy::Func | Hierarchy::Exn => None,
-        Hierarchy::Any => match term.decode::<(Atom, i32)>() {
-            Ok((tag, value)) if tag == atoms::i31() => Some(Value::I31(value)),
+        Hierarchy::Any => match term.decode::<(Atom, Term)>() {
+            Ok((tag, value)) if tag == atoms::i31() => value.decode().ok().map(Value::I31),
             _ => Some(host_term(term)),
         },
         Hierarchy::Extern => Some(host_term(term)),

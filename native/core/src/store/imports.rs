@@ -109,11 +109,12 @@ fn bind_new(context: &mut Context<'_>, import: &Import) -> Result<Extern> {
         }
     };
     made.map_err(|error| {
-        context
-            .data_mut()
-            .limiter
+        let message = error.root_cause().to_string();
+        let limiter = &mut context.data_mut().limiter;
+        limiter
             .take_denied()
-            .unwrap_or_else(|| incompatible(import, &error.root_cause().to_string()))
+            .or_else(|| limiter.count_denied(&message))
+            .unwrap_or_else(|| incompatible(import, &message))
     })
 }
 
@@ -237,15 +238,23 @@ impl HostImport {
         results: &mut [Val],
     ) -> Result<()> {
         if answer.len() != results.len() {
-            return Err(Error::bad_argument(format!(
-                "expected {} results of the import, got {}",
-                results.len(),
-                answer.len()
-            )));
+            let message = format!("expected {} results, got {}", results.len(), answer.len());
+            return Err(self.bad_result(context, message));
         }
         for ((slot, value), ty) in results.iter_mut().zip(answer).zip(&self.signature.results) {
-            *slot = value.into_val(context, ty)?;
+            *slot = value
+                .into_val(context, ty)
+                .map_err(|error| self.bad_result(context, error.to_string()))?;
         }
         Ok(())
+    }
+
+    fn bad_result(&self, context: &Context<'_>, message: String) -> Error {
+        let (module, name) = instances::import_name(context.data(), self.instance, self.import);
+        Error::ImportResult {
+            module,
+            name,
+            message,
+        }
     }
 }

@@ -74,6 +74,14 @@ pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate)
     }
 }
 
+/// What an instance's module calls one of its imports.
+pub(super) fn import_name(data: &StoreData, instance: usize, import: usize) -> (String, String) {
+    state(data, instance)
+        .and_then(|state| state.module.imports().get(import))
+        .map(|import| (import.module.clone(), import.name.clone()))
+        .unwrap_or_default()
+}
+
 fn state(data: &StoreData, index: usize) -> Option<&InstanceState> {
     data.instances.get(index)?.as_ref()
 }
@@ -87,7 +95,11 @@ fn refusal(context: &mut Context<'_>, module: &Module, error: &wasmtime::Error) 
     if !matches!(failure, Error::Internal { .. }) {
         return failure;
     }
-    if let Some(limit) = context.data_mut().limiter.take_denied() {
+    let limiter = &mut context.data_mut().limiter;
+    if let Some(limit) = limiter
+        .take_denied()
+        .or_else(|| limiter.count_denied(&error.root_cause().to_string()))
+    {
         return limit;
     }
     // wasmtime names the import in its message only.

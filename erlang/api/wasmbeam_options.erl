@@ -1,0 +1,51 @@
+%% @doc Checks the options that users give.
+-module(wasmbeam_options).
+
+-export([check/2]).
+
+%% The longest that `receive' waits.
+-define(MAX_TIMEOUT, 16#ffffffff).
+
+%% @doc Fails with `bad_argument' unless the options are a map of `Known' names, each with a value
+%% that it can have. What only the native library can tell is left to it.
+-spec check(term(), [atom()]) -> ok | {error, wasmbeam:error_reason()}.
+check(Options, _Known) when Options =:= #{} ->
+    ok;
+check(Options, Known) when is_map(Options) ->
+    case maps:keys(maps:without(Known, Options)) of
+        [] -> check_values(maps:to_list(Options));
+        [Unknown | _] -> wasmbeam_error:bad_argument(["an option of: ", names(Known)], Unknown)
+    end;
+check(Options, _Known) ->
+    wasmbeam_error:bad_argument("a map of options", Options).
+
+names(Known) ->
+    lists:join(", ", [atom_to_list(Name) || Name <- Known]).
+
+check_values([{Name, Value} | Options]) ->
+    case expected(Name, Value) of
+        ok -> check_values(Options);
+        {error, _} = Error -> Error;
+        Expected -> wasmbeam_error:bad_argument([atom_to_list(Name), " to be ", Expected], Value)
+    end;
+check_values([]) ->
+    ok.
+
+expected(timeout, infinity) -> ok;
+expected(timeout, Value) when is_integer(Value), Value >= 0, Value =< ?MAX_TIMEOUT -> ok;
+expected(timeout, _) -> "infinity, or an integer from 0 to 2^32 - 1";
+expected(import_handler, Value) when is_function(Value, 1) -> ok;
+expected(import_handler, _) -> "a fun of arity 1";
+expected(imports, Value) when is_map(Value) -> ok;
+expected(imports, _) -> "a map of imports";
+expected(unknown_imports, Value) when Value =:= trap; Value =:= error -> ok;
+expected(unknown_imports, _) -> "trap or error";
+expected(on_interrupt, Value) when Value =:= fail; Value =:= keep -> ok;
+expected(on_interrupt, _) -> "fail or keep";
+expected(owner, none) -> ok;
+expected(owner, Value) when is_pid(Value), node(Value) =:= node() -> ok;
+expected(owner, _) -> "a process of this node, or none";
+expected(limits, Value) when is_map(Value) ->
+    check(Value, [memory, memories, tables, table_elements, instances]);
+expected(limits, _) -> "a map of limits";
+expected(_Name, _Value) -> ok.
