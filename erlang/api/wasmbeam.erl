@@ -82,7 +82,7 @@
 -type error_reason() :: {Class :: atom(), Info :: #{message := binary(), atom() => term()}}.
 -type result(T) :: {ok, T} | {error, error_reason()}.
 
-%% Copying this many bytes takes about as long as a scheduler may be kept.
+%% Looking at this many bytes takes about as long as a scheduler may be kept.
 -define(MANY_BYTES, 1048576).
 
 %% @equiv compile(Bytes, #{})
@@ -100,8 +100,12 @@ compile(Bytes) ->
 -spec compile(binary(), compile_options()) -> result(module_ref()).
 compile(Bytes, Options) when is_binary(Bytes) ->
     case wasmbeam_options:check(Options, [fuel, deterministic, optimize]) of
-        ok -> compiled(wasmbeam_nif:compile_image(Bytes, Options));
-        {error, _} = Error -> Error
+        ok when byte_size(Bytes) >= ?MANY_BYTES ->
+            compiled(wasmbeam_nif:compile_image_dirty(Bytes, Options));
+        ok ->
+            compiled(wasmbeam_nif:compile_image(Bytes, Options));
+        {error, _} = Error ->
+            Error
     end;
 compile(Bytes, _Options) ->
     bad_argument("the bytes of a module", Bytes).
@@ -223,7 +227,10 @@ store_reference(Instance) ->
 -spec stop(instance()) -> ok | {error, error_reason()}.
 stop(Instance) ->
     with_reference(Instance, fun(Ref) ->
-        wasmbeam_error:normalize(wasmbeam_nif:instance_stop(Ref))
+        case wasmbeam_nif:instance_stop(Ref) of
+            wait -> wasmbeam_nif:await_reaper();
+            Answer -> wasmbeam_error:normalize(Answer)
+        end
     end).
 
 %% @equiv call(Instance, Function, Args, #{})

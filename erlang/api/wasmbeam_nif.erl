@@ -4,11 +4,11 @@
 -module(wasmbeam_nif).
 
 -export([version/0]).
--export([compile_image/2, module_imports/1, module_import_names/1, module_exports/1,
-         module_config/1, cache_info/0]).
--export([instance_new/4, instance_stop/1, instance_give_away/2, instance_interrupt/2,
-         instance_leave_line/2, instance_sibling/2, instance_imports/1, instance_exports/1,
-         instance_info/1]).
+-export([compile_image/2, compile_image_dirty/2, module_imports/1, module_import_names/1,
+         module_exports/1, module_config/1, cache_info/0]).
+-export([instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2,
+         instance_interrupt/2, instance_leave_line/2, instance_sibling/2,
+         instance_imports/1, instance_exports/1, instance_info/1]).
 -export([instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
          import_type/2, reply/2]).
 -export([memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
@@ -19,11 +19,11 @@
 -export_type([module_ref/0, instance_ref/0, step/0, again/0]).
 
 -nifs([version/0,
-       compile_image/2, module_imports/1, module_import_names/1, module_exports/1,
-       module_config/1, cache_info/0,
-       instance_new/4, instance_stop/1, instance_give_away/2, instance_interrupt/2,
-       instance_leave_line/2, instance_sibling/2, instance_imports/1, instance_exports/1,
-       instance_info/1,
+       compile_image/2, compile_image_dirty/2, module_imports/1, module_import_names/1,
+       module_exports/1, module_config/1, cache_info/0,
+       instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2,
+       instance_interrupt/2, instance_leave_line/2, instance_sibling/2,
+       instance_imports/1, instance_exports/1, instance_info/1,
        instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
        import_type/2, reply/2,
        memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
@@ -71,6 +71,11 @@ version() -> ?NOT_LOADED.
     {ok, module_ref()} | {pending, Ticket :: pos_integer()} | failure().
 compile_image(_Source, _Options) -> ?NOT_LOADED.
 
+%% @doc As `compile_image/2', for large images.
+-spec compile_image_dirty(binary(), map()) ->
+    {ok, module_ref()} | {pending, Ticket :: pos_integer()} | failure().
+compile_image_dirty(_Source, _Options) -> ?NOT_LOADED.
+
 %% @doc What a module imports.
 -spec module_imports(module_ref()) -> {ok, [wasmbeam:import_type()]} | failure().
 module_imports(_Module) -> ?NOT_LOADED.
@@ -100,9 +105,13 @@ cache_info() -> ?NOT_LOADED.
     {ok, instance_ref()} | failure().
 instance_new(_Module, _Imports, _Store, _Options) -> ?NOT_LOADED.
 
-%% @doc Ends an instance.
--spec instance_stop(instance_ref()) -> ok | failure().
+%% @doc Ends an instance; `wait' asks to call `await_reaper/0'.
+-spec instance_stop(instance_ref()) -> ok | wait | failure().
 instance_stop(_Instance) -> ?NOT_LOADED.
+
+%% @doc Waits until the memory of most stopped instances is given back.
+-spec await_reaper() -> ok | failure().
+await_reaper() -> ?NOT_LOADED.
 
 %% @doc Changes the owner.
 -spec instance_give_away(instance_ref(), pid() | none) -> ok | failure().

@@ -10,6 +10,7 @@ use wasmbeam_core::{Interruption, Limits, Module};
 use crate::atoms;
 use crate::error::{self, Failure};
 use crate::module::{self, describe_exports, describe_imports};
+use crate::reaper;
 use crate::store::{HandleId, SharedStore, State};
 use crate::term::{self, SavedTerms};
 
@@ -220,19 +221,21 @@ fn limits(options: Term<'_>) -> Result<Limits, Failure<'_>> {
     Ok(limits)
 }
 
-/// Ends the instance. Its memory is given back at once.
+/// Ends the instance. Its memory is given back at once. `wait` instead of `ok` asks to call
+/// `await_reaper/0`.
 #[rustler::nif]
 fn instance_stop<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
-    error::done(
-        env,
-        decode(instance).and_then(|instance| {
-            if instance.store.stop(Some(env), instance.index) {
-                Ok(())
-            } else {
-                Err(wasmbeam_core::Error::Stopped.into())
-            }
-        }),
-    )
+    let stopped = decode(instance).and_then(|instance| {
+        if instance.store.stop(Some(env), instance.index) {
+            Ok(())
+        } else {
+            Err(wasmbeam_core::Error::Stopped.into())
+        }
+    });
+    match stopped {
+        Ok(()) if reaper::is_behind() => atoms::wait().encode(env),
+        stopped => error::done(env, stopped),
+    }
 }
 
 /// Makes another process, or none, the owner.

@@ -23,6 +23,16 @@ pub fn decode(term: Term<'_>) -> Result<ResourceArc<ModuleRes>, Failure<'_>> {
 /// `{'$wasmbeam', Ticket, Answer}`.
 #[rustler::nif]
 fn compile_image<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> {
+    request(env, source, options)
+}
+
+/// For an image so large that looking at all of it keeps a scheduler too long.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn compile_image_dirty<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> {
+    request(env, source, options)
+}
+
+fn request<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> {
     let config = match config(options) {
         Ok(config) => config,
         Err(failure) => return (atoms::error(), failure).encode(env),

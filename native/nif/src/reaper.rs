@@ -5,14 +5,24 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 
+use parking_lot::{Condvar, Mutex};
 use wasmbeam_core::store::Coroutine;
 
+use crate::atoms;
 use crate::store::SharedStore;
+use crate::term::free_dropped;
+
+/// With more jobs than this ahead, those who stop instances wait: they could otherwise be faster
+/// than memory is given back.
+const MAX_BACKLOG: usize = 256;
 
 enum Job {
     Free(Coroutine),
     Unwind(Arc<SharedStore>),
 }
+
+static BACKLOG: Mutex<usize> = Mutex::new(0);
+static LESS: Condvar = Condvar::new();
 
 static REAPER: LazyLock<Option<Sender<Job>>> = LazyLock::new(|| {
     let (sender, jobs) = channel();
@@ -24,6 +34,9 @@ static REAPER: LazyLock<Option<Sender<Job>>> = LazyLock::new(|| {
                     Job::Free(coroutine) => drop(coroutine),
                     Job::Unwind(store) => store.unwind(),
                 }
+                free_dropped();
+                *BACKLOG.lock() -= 1;
+                LESS.notify_all();
             }
         })
         .ok()?;
@@ -40,9 +53,25 @@ pub fn unwind(store: Arc<SharedStore>) {
     send(Job::Unwind(store));
 }
 
+/// Whether those who make work should wait by `await_reaper`.
+pub fn is_behind() -> bool {
+    *BACKLOG.lock() > MAX_BACKLOG
+}
+
+/// Waits until the memory of most stopped instances is given back.
+#[rustler::nif(schedule = "DirtyIo")]
+fn await_reaper() -> rustler::Atom {
+    let mut backlog = BACKLOG.lock();
+    while *backlog > MAX_BACKLOG / 2 {
+        LESS.wait(&mut backlog);
+    }
+    atoms::ok()
+}
+
 fn send(job: Job) {
     // Without a thread the job is dropped, and with it the memory is freed, here.
     if let Some(reaper) = REAPER.as_ref() {
+        *BACKLOG.lock() += 1;
         let _ = reaper.send(job);
     }
 }

@@ -19,7 +19,7 @@ use wasmbeam_core::{Error, Interruption, Module, Question};
 
 use crate::instance::{InstanceRes, Watch};
 use crate::reaper;
-use crate::term::SavedTerms;
+use crate::term::{SavedTerms, free_dropped};
 use crate::{atoms, tickets};
 
 pub struct SharedStore {
@@ -378,6 +378,7 @@ impl SharedStore {
             None => Step::Done(Err(Error::Stopped)),
         };
         let took = started.elapsed();
+        free_dropped();
         let mut control = self.control.lock();
         control.counters.run_time_ns += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let outcome = match step {

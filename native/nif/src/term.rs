@@ -1,6 +1,7 @@
 //! Values as terms.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use num_traits::{FromPrimitive, Signed, ToPrimitive};
 use parking_lot::Mutex;
@@ -16,7 +17,27 @@ use crate::atoms;
 use crate::error::Failure;
 
 /// An Erlang term that a guest holds as an externref.
-struct HostTerm(SavedTerms);
+struct HostTerm(Option<SavedTerms>);
+
+/// Terms whose last reference a guest dropped. A guest's collector runs on a fiber, where nothing
+/// of the VM's is to be touched, so they wait here for the next poll to end.
+static DROPPED: Mutex<Vec<SavedTerms>> = Mutex::new(Vec::new());
+static ANY_DROPPED: AtomicBool = AtomicBool::new(false);
+
+impl Drop for HostTerm {
+    fn drop(&mut self) {
+        DROPPED.lock().extend(self.0.take());
+        ANY_DROPPED.store(true, Ordering::Release);
+    }
+}
+
+/// Frees the terms that guests dropped. Not to be called on a fiber.
+pub fn free_dropped() {
+    if ANY_DROPPED.load(Ordering::Acquire) && ANY_DROPPED.swap(false, Ordering::AcqRel) {
+        let dropped = std::mem::take(&mut *DROPPED.lock());
+        drop(dropped);
+    }
+}
 
 /// A term kept outside of any process.
 pub struct SavedTerms(Mutex<(OwnedEnv, SavedTerm)>);
@@ -70,8 +91,8 @@ pub fn encode<'a>(env: Env<'a>, value: &Value) -> Term<'a> {
             (atoms::funcref(), ResourceArc::new(FuncRes(func.clone()))).encode(env)
         }
         Value::Extern(object) => match object.downcast_ref::<HostTerm>() {
-            Some(HostTerm(term)) => term.load(env),
-            None => atoms::undefined().encode(env),
+            Some(HostTerm(Some(term))) => term.load(env),
+            _ => atoms::undefined().encode(env),
         },
         Value::I31(value) => (atoms::i31(), value).encode(env),
         Value::Object(object) => {
@@ -257,7 +278,7 @@ fn decode_reference(term: Term<'_>, hierarchy: Hierarchy) -> Option<Value> {
 }
 
 fn host_term(term: Term<'_>) -> Value {
-    let object: HostObject = Arc::new(HostTerm(SavedTerms::new(term)));
+    let object: HostObject = Arc::new(HostTerm(Some(SavedTerms::new(term))));
     Value::Extern(object)
 }
 
