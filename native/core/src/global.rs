@@ -3,7 +3,7 @@
 use wasmtime::{AsContext, AsContextMut, Extern, Global, Mutability, ValType};
 
 use crate::error::{Error, Result};
-use crate::store::{Context, Coroutine, instance_export};
+use crate::store::{Context, Coroutine, instances};
 use crate::value::Value;
 
 impl Coroutine {
@@ -51,7 +51,7 @@ impl Coroutine {
 }
 
 fn find(context: &mut Context<'_>, instance: usize, name: &str) -> Result<Global> {
-    match instance_export(context, instance, name) {
+    match instances::export(context, instance, name) {
         Some(Extern::Global(global)) => Ok(global),
         _ => Err(Error::UnknownExport {
             name: name.to_owned(),

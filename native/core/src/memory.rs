@@ -4,7 +4,7 @@ use wasmtime::{AsContext, AsContextMut, Extern, Memory};
 
 use crate::error::{Error, Result};
 use crate::load::instrument::Internal;
-use crate::store::{Context, Coroutine, instance_export};
+use crate::store::{Context, Coroutine, instances};
 
 /// Which of an instance's memories.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,18 +195,27 @@ fn range(data: &[u8], offset: u64, size: u64) -> Result<std::ops::Range<usize>> 
 }
 
 fn find(context: &mut Context<'_>, instance: usize, which: &MemorySelector) -> Result<Memory> {
-    let name = match which {
-        MemorySelector::Index(index) => &Internal::Memory(*index).export_name(),
-        MemorySelector::Name(name) => name,
+    let found = match which {
+        MemorySelector::Index(0) => {
+            return instances::first_memory(context, instance).ok_or_else(|| unknown(which));
+        }
+        MemorySelector::Index(index) => {
+            instances::export(context, instance, &Internal::Memory(*index).export_name())
+        }
+        MemorySelector::Name(name) => instances::export(context, instance, name),
     };
-    match instance_export(context, instance, name) {
+    match found {
         Some(Extern::Memory(memory)) => Ok(memory),
-        _ => Err(Error::UnknownExport {
-            name: match which {
-                MemorySelector::Index(index) => format!("number {index}"),
-                MemorySelector::Name(name) => name.clone(),
-            },
-            kind: "memory",
-        }),
+        _ => Err(unknown(which)),
+    }
+}
+
+fn unknown(which: &MemorySelector) -> Error {
+    Error::UnknownExport {
+        name: match which {
+            MemorySelector::Index(index) => format!("number {index}"),
+            MemorySelector::Name(name) => name.clone(),
+        },
+        kind: "memory",
     }
 }

@@ -4,7 +4,7 @@ use wasmtime::{AsContext, AsContextMut, Extern, Ref, Table, Val, ValType};
 
 use crate::error::{Error, Result};
 use crate::load::instrument::Internal;
-use crate::store::{Context, Coroutine, instance_export};
+use crate::store::{Context, Coroutine, instances};
 use crate::value::{FuncRef, Value};
 
 /// Which of an instance's tables.
@@ -148,7 +148,7 @@ fn find(context: &mut Context<'_>, instance: usize, which: &TableSelector) -> Re
         TableSelector::Index(index) => &Internal::Table(*index).export_name(),
         TableSelector::Name(name) => name,
     };
-    match instance_export(context, instance, name) {
+    match instances::export(context, instance, name) {
         Some(Extern::Table(table)) => Ok(table),
         _ => Err(Error::UnknownExport {
             name: match which {

@@ -26,7 +26,6 @@ use crate::module::Module;
 use crate::value::{FuncRef, Value};
 use crate::wasi::WasiConfig;
 use instances::InstanceState;
-pub(crate) use instances::export as instance_export;
 use port::Port;
 
 /// Tells the stores of this process apart.
