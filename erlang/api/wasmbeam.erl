@@ -12,7 +12,8 @@
 -export([call/3, call/4, cancel/1, give_away/2]).
 -export([imports/1, exports/1, info/1, cache_info/0]).
 -export([memory_size/1, memory_size/2, memory_read/3, memory_read/4, memory_read_string/2,
-         memory_read_string/3, memory_write/3, memory_write/4, memory_grow/2, memory_grow/3]).
+         memory_read_string/3, memory_write/3, memory_write/4, memory_replace/2, memory_replace/3,
+         memory_grow/2, memory_grow/3]).
 -export([global_get/2, global_set/3]).
 -export([table_size/2, table_get/3, table_set/4, table_grow/4]).
 -export([format_error/1]).
@@ -128,7 +129,8 @@ start(Source) ->
 %%   results; `{export, Instance, Name}'; for a global its value; `new' for a memory or table. An
 %%   instance in the place of the map provides all of its exports.</li>
 %% <li>`import_handler': a fun for the functions that `imports' lacks and wasmbeam does not provide.
-%%   It gets a map with `module', `name', `args', `type' and `instance'.</li>
+%%   It gets a map with `module', `name', `args', `type' and `instance', and may answer `default' or
+%%   `{default, Else}' for what wasmbeam provides, or else the results `Else'.</li>
 %% <li>`unknown_imports': `trap' (the default: calling one fails) or `error' (starting fails).</li>
 %% <li>`store': an instance whose store the new one shares. Instances that import another's exports
 %%   share its store anyway.</li>
@@ -379,6 +381,18 @@ memory_write(Instance, Offset, Bytes, Options) ->
     memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_write(Ref, Memory, Offset, Bytes)
     end).
+
+%% @equiv memory_replace(Instance, Image, #{})
+-spec memory_replace(instance(), binary()) -> ok | {error, error_reason()}.
+memory_replace(Instance, Image) ->
+    memory_replace(Instance, Image, #{}).
+
+%% @doc Makes the contents of a memory equal to `Image': grows it first where it is too small, and
+%% fills what lies behind the image with zeros. An instance that was `interrupted' can be called
+%% again. Errors: `limit', `unknown_export', `bad_argument', `stopped'.
+-spec memory_replace(instance(), binary(), memory_options()) -> ok | {error, error_reason()}.
+memory_replace(Instance, Image, Options) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:memory_replace(Ref, memory(Options), Image) end).
 
 %% @equiv memory_grow(Instance, Pages, #{})
 -spec memory_grow(instance(), non_neg_integer()) -> result(non_neg_integer()).

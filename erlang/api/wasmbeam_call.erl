@@ -102,7 +102,7 @@ loop({queued, Ticket}, #call{start = Start} = Call) ->
     end.
 
 %% Runs the function of an import that the guest waits in.
-import({_, Importer, Imports} = Instance, Import, Args, #call{instance = {_, Ref, _}} = Call) ->
+import({_, Importer, Imports} = Instance, Import, Args, Call) ->
     {{Module, Name}, Function, StartHandler} =
         wasmbeam_imports:find(Import, Imports, Call#call.imports),
     Context = #{instance => Instance, module => Module, name => Name},
@@ -114,16 +114,11 @@ import({_, Importer, Imports} = Instance, Import, Args, #call{instance = {_, Ref
         end
     of
         default ->
-            default(Context, Call);
+            default(Call, fun() -> unknown(Context, Call) end);
+        {default, Else} ->
+            default(Call, fun() -> return(Importer, Import, Else, Context, Call) end);
         Results ->
-            check_deadline(Call),
-            case again(fun() -> wasmbeam_nif:import_return(Ref, Importer, Import, Results) end) of
-                {bad_argument, Reason} ->
-                    Failure = failure(error, {bad_results, Reason}, [], Context),
-                    fail(Failure, Call);
-                Step ->
-                    loop(Step, Call)
-            end
+            return(Importer, Import, Results, Context, Call)
     catch
         Class:Reason:Stack ->
             fail(failure(Class, Reason, Stack, Context), Call)
@@ -137,18 +132,25 @@ ask_handler(Handler, _, Importer, Import, Args, Context) ->
     {ok, Type} = wasmbeam_nif:import_type(Importer, Import),
     Handler(Context#{args => Args, type => Type}).
 
-%% What the library itself provides under that name.
-default(#{module := Module, name := Name} = Context, #call{instance = {_, Ref, _}} = Call) ->
+return(Importer, Import, Results, Context, #call{instance = {_, Ref, _}} = Call) ->
+    check_deadline(Call),
+    case again(fun() -> wasmbeam_nif:import_return(Ref, Importer, Import, Results) end) of
+        {bad_argument, Reason} -> fail(failure(error, {bad_results, Reason}, [], Context), Call);
+        Step -> loop(Step, Call)
+    end.
+
+%% What the library itself provides under that name, if anything.
+default(#call{instance = {_, Ref, _}} = Call, Else) ->
     check_deadline(Call),
     case again(fun() -> wasmbeam_nif:import_default(Ref) end) of
-        undefined ->
-            Message = io_lib:format("unknown import ~ts.~ts", [Module, Name]),
-            fail(wasmbeam_error:reason(unknown_import, Message,
-                                       (maps:without([instance], Context))#{kind => func}),
-                 Call);
-        Step ->
-            loop(Step, Call)
+        undefined -> Else();
+        Step -> loop(Step, Call)
     end.
+
+unknown(#{module := Module, name := Name} = Context, Call) ->
+    Message = io_lib:format("unknown import ~ts.~ts", [Module, Name]),
+    Info = (maps:without([instance], Context))#{kind => func},
+    fail(wasmbeam_error:reason(unknown_import, Message, Info), Call).
 
 fail(Failure, #call{instance = {_, Ref, _}} = Call) ->
     check_deadline(Call),

@@ -15,7 +15,10 @@
 %% A function; an export of another instance; the value of a global; a new memory or table of the
 %% size that the module asks for; or a function that each call's `import_handler' answers.
 -type context() :: #{instance := wasmbeam:instance(), module := binary(), name := binary()}.
--type handler() :: fun((import_call()) -> [wasmbeam:value()] | default).
+-type handler() ::
+    fun((import_call()) -> [wasmbeam:value()] | default | {default, Else :: [wasmbeam:value()]}).
+%% The results; or what wasmbeam itself provides under that name. Where it provides nothing the call
+%% fails with `unknown_import`, or `Else` are the results.
 -type import_call() ::
     #{module := binary(), name := binary(), args := [wasmbeam:value()],
       type := wasmbeam:func_type(), instance := wasmbeam:instance()}.
