@@ -1,0 +1,216 @@
+%% @doc The interface of HyperBEAM's `hb_beamr', over {@link wasmbeam}.
+%%
+%% A handle is a pid: of a small process that an instance belongs to. It ends with the process that
+%% started it, or by {@link stop/1}, and the instance with it. Nothing else goes through that
+%% process: calls and memory accesses run in the process that asks for them, whichever it is, and
+%% one after the other.
+%%
+%% ```
+%% {ok, Handle, Imports, Exports} = hb_beamr:start(Image),
+%% {ok, [120.0]} = hb_beamr:call(Handle, "fac", [5.0]),
+%% ok = hb_beamr:stop(Handle).
+%% '''
+%%
+%% Errors are those of {@link wasmbeam}: `{error, {Class, Info}}'. A handle that has ended, like a
+%% pid that never was one, gives the class `stopped'.
+-module(hb_beamr).
+
+-export([start/1, start/2, stop/1]).
+-export([call/3, call/4, call/5, call/6, stub/3]).
+-export([serialize/1, deserialize/2, wasm_send/2]).
+
+-export_type([handle/0, mode/0, function_ref/0, import_fun/0, import_request/0, import_answer/0]).
+
+-type handle() :: pid().
+-type mode() :: wasm | aot.
+-type function_ref() :: string() | binary() | non_neg_integer().
+%% The name of an export, or an index into the first table.
+-type import_request() ::
+    #{instance := handle(), module := string(), func := string(), args := [wasmbeam:value()],
+      func_sig := hb_beamr_signature:signature()}.
+-type import_answer() ::
+    {ok, Results :: [wasmbeam:value()], NewState :: term()} | {default, NewState :: term()}.
+%% The results, or what wasmbeam itself provides under that name, and else what `stub/3' answers.
+-type import_fun() ::
+    fun((State :: term(), import_request(), Opts :: term()) -> import_answer()).
+
+%% @equiv start(Image, wasm)
+-spec start(binary()) ->
+    {ok, handle(), [hb_beamr_signature:import()], [hb_beamr_signature:export()]}
+    | {error, wasmbeam:error_reason()}.
+start(Image) ->
+    start(Image, wasm).
+
+%% @doc Makes an instance of a module.
+%%
+%% Functions that the module imports are asked for when they are called, so starting needs none of
+%% them. Memories and tables that it imports are new ones. `aot' is not supported yet.
+-spec start(binary(), mode()) ->
+    {ok, handle(), [hb_beamr_signature:import()], [hb_beamr_signature:export()]}
+    | {error, wasmbeam:error_reason()}.
+start(Image, wasm) ->
+    case wasmbeam:compile(Image) of
+        {ok, Module} -> start_module(Module);
+        {error, _} = Error -> Error
+    end;
+start(_Image, aot) ->
+    {error, wasmbeam_error:reason(unsupported, "precompiled images are not supported yet",
+                                  #{mode => aot})};
+start(_Image, Mode) ->
+    {error, wasmbeam_error:reason(bad_argument, "expected a mode: wasm or aot",
+                                  #{expected => <<"wasm or aot">>, value => Mode})}.
+
+start_module(Module) ->
+    {ok, Imports} = wasmbeam:imports(Module),
+    {ok, Exports} = wasmbeam:exports(Module),
+    Handle = hb_beamr_handle:start(),
+    Options = #{owner => Handle,
+                imports => hb_beamr_imports:bindings(Imports),
+                import_handler => fun hb_beamr_imports:provided/1},
+    case wasmbeam:start(Module, Options) of
+        {ok, Instance} ->
+            ok = hb_beamr_handle:adopt(Handle, Instance),
+            {ok, Handle, hb_beamr_signature:imports(Imports), hb_beamr_signature:exports(Exports)};
+        {error, _} = Error ->
+            hb_beamr_handle:stop(Handle),
+            Error
+    end.
+
+%% @doc Ends an instance. Calls in progress end with `stopped'.
+-spec stop(handle()) -> ok | {error, wasmbeam:error_reason()}.
+stop(Handle) ->
+    hb_beamr_registry:with(Handle, fun(_Instance) -> hb_beamr_handle:stop(Handle) end).
+
+%% @doc Calls a function and gives its results.
+%%
+%% What it imports is what wasmbeam itself provides under that name, and else {@link stub/3}.
+-spec call(handle(), function_ref(), [wasmbeam:value()]) ->
+    {ok, [wasmbeam:value()]} | {error, wasmbeam:error_reason()}.
+call(Handle, FuncRef, Args) ->
+    call_instance(Handle, FuncRef, Args, #{}).
+
+%% @equiv call(Handle, FuncRef, Args, ImportFun, #{}, #{})
+-spec call(handle(), function_ref(), [wasmbeam:value()], import_fun() | undefined) ->
+    hb_beamr_imports:outcome().
+call(Handle, FuncRef, Args, ImportFun) ->
+    call(Handle, FuncRef, Args, ImportFun, #{}, #{}).
+
+%% @equiv call(Handle, FuncRef, Args, ImportFun, State, #{})
+-spec call(handle(), function_ref(), [wasmbeam:value()], import_fun() | undefined,
+           State :: term()) ->
+    hb_beamr_imports:outcome().
+call(Handle, FuncRef, Args, ImportFun, State) ->
+    call(Handle, FuncRef, Args, ImportFun, State, #{}).
+
+%% @doc Calls a function whose imports `ImportFun' answers, with a state that goes from one to the
+%% next and comes back with the results.
+%%
+%% Results that are more than the import has are cut, so that one answer serves functions with and
+%% without a result. An import that only the engine can implement, because it unwinds the guest's
+%% stack or catches what does (`invoke_*', `_emscripten_throw_longjmp', ...), is not asked for where
+%% wasmbeam provides it. `Opts' is for `ImportFun' alone.
+%%
+%% `ImportFun' may use the instance, and call it, whose imports in turn are those of that call. When
+%% it raises, the call ends with the class, reason and stack of the exception; the state in an
+%% error is the last one it answered.
+%%
+%% With `undefined' for `ImportFun' imports are served as in {@link call/3}.
+-spec call(handle(), function_ref(), [wasmbeam:value()], import_fun() | undefined,
+           State :: term(), Opts :: term()) ->
+    hb_beamr_imports:outcome().
+call(Handle, FuncRef, Args, undefined, State, _Opts) ->
+    case call(Handle, FuncRef, Args) of
+        {ok, Results} -> {ok, Results, State};
+        {error, Reason} -> {error, Reason, State}
+    end;
+call(Handle, FuncRef, Args, ImportFun, State, Opts) when is_function(ImportFun, 3) ->
+    hb_beamr_imports:serve(Handle, ImportFun, State, Opts, fun(Handler) ->
+        call_instance(Handle, FuncRef, Args, #{import_handler => Handler})
+    end);
+call(_Handle, _FuncRef, _Args, ImportFun, State, _Opts) ->
+    {error, wasmbeam_error:reason(bad_argument, "expected an import fun of arity 3",
+                                  #{expected => <<"a fun of arity 3">>, value => ImportFun}),
+     State}.
+
+call_instance(Handle, FuncRef, Args, Options) ->
+    hb_beamr_registry:with(Handle, fun(Instance) ->
+        case function(FuncRef) of
+            {ok, Function} -> wasmbeam:call(Instance, Function, Args, Options);
+            error -> bad_function(FuncRef)
+        end
+    end).
+
+function(Index) when is_integer(Index), Index >= 0 ->
+    {ok, {table_index, Index}};
+function(Name) when is_binary(Name) ->
+    {ok, Name};
+function(Name) when is_list(Name) ->
+    try unicode:characters_to_binary(Name) of
+        Binary when is_binary(Binary) -> {ok, Binary};
+        _ -> error
+    catch
+        error:badarg -> error
+    end;
+function(_) ->
+    error.
+
+bad_function(FuncRef) ->
+    Expected = <<"the name of a function, or an index into the first table">>,
+    {error, wasmbeam_error:reason(bad_argument, ["expected ", Expected],
+                                  #{expected => Expected, value => FuncRef})}.
+
+%% @doc An import fun that answers `[0]' to everything and keeps the state.
+-spec stub(State, import_request() | map(), Opts :: term()) -> {ok, [0], State}.
+stub(State, _Request, _Opts) ->
+    {ok, [0], State}.
+
+%% @doc The contents of the first memory, as they are; nothing if there is no memory.
+-spec serialize(handle()) -> {ok, binary()} | {error, wasmbeam:error_reason()}.
+serialize(Handle) ->
+    hb_beamr_registry:with(Handle, fun image/1).
+
+image(Instance) ->
+    case wasmbeam:memory_size(Instance) of
+        {ok, Size} -> image(Instance, Size);
+        {error, {unknown_export, _}} -> {ok, <<>>};
+        {error, _} = Error -> Error
+    end.
+
+%% A call of another process may grow the memory between these steps.
+image(Instance, Size) ->
+    case {wasmbeam:memory_read(Instance, 0, Size), wasmbeam:memory_size(Instance)} of
+        {{ok, Image}, {ok, Size}} -> {ok, Image};
+        {{ok, _}, {ok, Grown}} -> image(Instance, Grown);
+        {{ok, _}, {error, _} = Error} -> Error;
+        {{error, _} = Error, _} -> Error
+    end.
+
+%% @doc Makes the first memory equal to what {@link serialize/1} gave, here or in HyperBEAM.
+%%
+%% The memory grows where it is too small, and is zero behind the image. An instance that was
+%% `interrupted' can be called again.
+-spec deserialize(handle(), binary()) -> ok | {error, wasmbeam:error_reason()}.
+deserialize(Handle, Image) ->
+    hb_beamr_registry:with(Handle, fun(Instance) ->
+        case wasmbeam:memory_replace(Instance, Image) of
+            {error, {unknown_export, _}} when Image =:= <<>> -> ok;
+            Answer -> Answer
+        end
+    end).
+
+%% @doc Has a command run, whose answer the calling process gets as a message, a handle's having
+%% ended included.
+%%
+%% `{command, term_to_binary(Command)}', with these commands and answers:
+%% <ul>
+%% <li>`{size}': `{execution_result, Bytes}'</li>
+%% <li>`{read, Offset, Size}': `{execution_result, Binary}'</li>
+%% <li>`{write, Offset, Binary}': `ok'</li>
+%% <li>`{call, Name, Args}', `{indirect_call, Index, Args}': `{execution_result, Results}', imports
+%%   being served as in {@link call/3}</li>
+%% </ul>
+%% or `{error, Reason}'. The command is done when the function returns.
+-spec wasm_send(handle(), {command, binary()} | term()) -> ok.
+wasm_send(Handle, Message) ->
+    self() ! hb_beamr_command:run(Handle, Message),
+    ok.
