@@ -158,8 +158,9 @@ fail(Failure, #call{instance = {_, Ref, _}} = Call) ->
     loop(Step, Call#call{failure = Failure}).
 
 failure(Class, Reason, Stack, #{module := Module, name := Name}) ->
-    Message = io_lib:format("the function of import ~ts.~ts failed: ~0tp:~0tp",
-                            [Module, Name, Class, Reason]),
+    %% The reason may hold the errors of calls in calls in calls, each with a message of this kind.
+    Message = io_lib:format("the function of import ~ts.~ts failed: ~0tp:~0tP",
+                            [Module, Name, Class, Reason, 15]),
     wasmbeam_error:reason(import_failed, Message,
                           #{module => Module, name => Name, class => Class, reason => Reason,
                             stacktrace => Stack}).

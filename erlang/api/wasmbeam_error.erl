@@ -3,6 +3,9 @@
 
 -export([reason/2, reason/3, bad_argument/2, normalize/1, format/1]).
 
+%% How much of a term is worth showing.
+-define(DEPTH, 40).
+
 %% @doc An error's class with its message.
 -spec reason(atom(), unicode:chardata()) -> wasmbeam:error_reason().
 reason(Class, Message) ->
@@ -42,9 +45,9 @@ format({Class, #{message := Message} = Info}) ->
     end.
 
 detail(stacktrace, Stack) ->
-    [io_lib:format("~n    in ~0tp", [Entry]) || Entry <- Stack];
+    [io_lib:format("~n    in ~0tP", [Entry, ?DEPTH]) || Entry <- Stack];
 detail(Key, Value) ->
-    io_lib:format("~n  ~ts: ~0tp", [Key, Value]).
+    io_lib:format("~n  ~ts: ~0tP", [Key, Value, ?DEPTH]).
 
 frame(#{function_index := Index} = Frame) ->
     Name = maps:get(function, Frame, <<"?">>),

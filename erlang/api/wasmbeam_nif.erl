@@ -3,32 +3,34 @@
 %% Functions that drive an instance answer with the next thing to do; {@link wasmbeam_call} does it.
 -module(wasmbeam_nif).
 
--export([version/0]).
--export([compile_image/2, compile_image_dirty/2, module_imports/1, module_import_names/1,
-         module_exports/1, module_config/1, cache_info/0]).
--export([instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2,
-         instance_interrupt/2, instance_leave_line/2, instance_sibling/2,
-         instance_imports/1, instance_exports/1, instance_info/1]).
--export([instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
-         import_type/2, reply/2]).
--export([memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
-         memory_write_dirty/4, memory_replace/3, memory_grow/3]).
--export([global_get/2, global_set/3, table_size/2, table_get/3, table_set/4, table_grow/4]).
--export([noop/4]).
+-export([version/0,
+         compile_image/2, compile_image_dirty/2, module_imports/1, module_import_names/1,
+         module_exports/1, module_config/1, cache_info/0,
+         instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2,
+         instance_interrupt/2, instance_leave_line/2, instance_watch/1, instance_sibling/2,
+         instance_imports/1, instance_exports/1, instance_info/1,
+         instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
+         reply/2, import_type/2,
+         memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
+         memory_write_dirty/4, memory_replace/3, memory_grow/3,
+         global_get/2, global_set/3,
+         table_size/2, table_get/3, table_set/4, table_grow/4,
+         noop/4]).
 
 -export_type([module_ref/0, instance_ref/0, step/0, again/0]).
 
 -nifs([version/0,
        compile_image/2, compile_image_dirty/2, module_imports/1, module_import_names/1,
        module_exports/1, module_config/1, cache_info/0,
-       instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2,
-       instance_interrupt/2, instance_leave_line/2, instance_sibling/2,
-       instance_imports/1, instance_exports/1, instance_info/1,
-       instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
-       import_type/2, reply/2,
+       instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2, instance_interrupt/2,
+       instance_leave_line/2, instance_watch/1, instance_sibling/2, instance_imports/1,
+       instance_exports/1, instance_info/1,
+       instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1, reply/2,
+       import_type/2,
        memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
        memory_write_dirty/4, memory_replace/3, memory_grow/3,
-       global_get/2, global_set/3, table_size/2, table_get/3, table_set/4, table_grow/4,
+       global_get/2, global_set/3,
+       table_size/2, table_get/3, table_set/4, table_grow/4,
        noop/4]).
 -on_load(init/0).
 
@@ -124,6 +126,11 @@ instance_interrupt(_Instance, _Why) -> ?NOT_LOADED.
 %% @doc Gives up a place in the line.
 -spec instance_leave_line(instance_ref(), pos_integer()) -> ok | failure().
 instance_leave_line(_Instance, _Ticket) -> ?NOT_LOADED.
+
+%% @doc Has a message `{'$wasmbeam', Ticket, stopped | interrupted}' sent to the calling process once
+%% the instance can no longer be called.
+-spec instance_watch(instance_ref()) -> {ok, Ticket :: pos_integer()} | failure().
+instance_watch(_Instance) -> ?NOT_LOADED.
 
 %% @doc Another instance of the same store, and the implementations of its imports.
 -spec instance_sibling(instance_ref(), non_neg_integer()) ->

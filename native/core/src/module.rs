@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use wasmparser::{Validator, WasmFeatures};
 use wasmtime::{ExternType, ModuleExport};
 
 use crate::engine::Engine;
@@ -66,12 +67,8 @@ impl Module {
                 expose_internals: true,
             },
         )?;
-        let inner = wasmtime::Module::from_binary(engine.inner(), &prepared).map_err(|error| {
-            Error::InvalidModule {
-                message: format!("{error:#}"),
-                offset: None,
-            }
-        })?;
+        let inner = wasmtime::Module::from_binary(engine.inner(), &prepared)
+            .map_err(|error| invalid(&binary, &error))?;
         Self::new(engine.clone(), inner)
     }
 
@@ -182,6 +179,18 @@ impl Module {
     }
 }
 
+/// Why a module does not compile. Offsets are to be those of the given bytes, not of what the loader
+/// made of them.
+fn invalid(binary: &[u8], error: &wasmtime::Error) -> Error {
+    match Validator::new_with_features(WasmFeatures::all()).validate_all(binary) {
+        Err(error) => LoadError::from(error).into(),
+        Ok(_) => Error::InvalidModule {
+            message: format!("{error:#}"),
+            offset: None,
+        },
+    }
+}
+
 /// The name of an external type's kind.
 #[must_use]
 pub fn kind(ty: &ExternType) -> &'static str {
@@ -198,7 +207,12 @@ impl From<LoadError> for Error {
     fn from(error: LoadError) -> Self {
         Self::InvalidModule {
             offset: error.offset().map(|offset| offset as u64),
-            message: error.to_string(),
+            message: match error {
+                LoadError::Invalid { message, offset } => {
+                    format!("{message} (at offset {offset:#x})")
+                }
+                error => error.to_string(),
+            },
         }
     }
 }

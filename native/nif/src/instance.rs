@@ -290,6 +290,18 @@ fn instance_leave_line<'a>(env: Env<'a>, instance: Term<'a>, ticket: u64) -> Ter
     )
 }
 
+/// `{ok, Ticket}`: the calling process gets `{'$wasmbeam', Ticket, stopped | interrupted}` once the
+/// instance can no longer be called.
+#[rustler::nif]
+fn instance_watch<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    error::result(
+        env,
+        decode(instance).and_then(|instance| {
+            Ok(instance.store.watch(instance.index, env.pid())?)
+        }),
+    )
+}
+
 /// The embedder's implementations of another instance's imports, and a handle of that instance:
 /// for its imports that are called in the course of a call of `instance`.
 #[rustler::nif]

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, ResourceArc};
+use rustler::{Atom, Env, LocalPid, Monitor, OwnedEnv, ResourceArc};
 use wasmbeam_core::store::{Answer, Coroutine, ImportCall, InterruptFlag, Step};
 use wasmbeam_core::{Error, Interruption, Module, Question};
 
@@ -38,6 +38,14 @@ struct Control {
     stopped: bool,
     instances: Vec<InstanceEntry>,
     counters: Counters,
+    watchers: Vec<Watcher>,
+}
+
+/// A process that wants to know when an instance can no longer be called.
+struct Watcher {
+    instance: usize,
+    pid: LocalPid,
+    ticket: u64,
 }
 
 struct InstanceEntry {
@@ -152,6 +160,7 @@ impl SharedStore {
                 stopped: false,
                 instances: Vec::new(),
                 counters: Counters::default(),
+                watchers: Vec::new(),
             }),
         })
     }
@@ -436,6 +445,24 @@ impl SharedStore {
         self.control.lock().interrupted = None;
     }
 
+    /// The process is told, once, when the instance is stopped or interrupted: by a message with
+    /// the ticket.
+    pub fn watch(&self, instance: usize, pid: LocalPid) -> Result<u64, Error> {
+        let mut control = self.control.lock();
+        match control.check_usable(instance) {
+            Err(Refusal::Error(error)) => Err(error),
+            _ => {
+                let ticket = tickets::next();
+                control.watchers.push(Watcher {
+                    instance,
+                    pid,
+                    ticket,
+                });
+                Ok(ticket)
+            }
+        }
+    }
+
     /// Gives up a place in the line, or the turn if it has come.
     pub fn leave_line(&self, env: Env<'_>, instance: &ResourceArc<InstanceRes>, ticket: u64) {
         let mut control = self.control.lock();
@@ -459,6 +486,7 @@ impl SharedStore {
                 Some(entry) if !entry.stopped => entry.stopped = true,
                 _ => return false,
             }
+            control.alert(env, atoms::stopped(), |watcher| watcher.instance == instance);
             if control.instances.iter().any(|entry| !entry.stopped) {
                 if matches!(&control.holder, Holder::Caller(calls) if calls.instance == instance) {
                     self.interrupt.set(Interruption::Stopped);
@@ -534,6 +562,7 @@ impl SharedStore {
         self.interrupt.clear();
         if !self.usable_after_interrupt {
             control.interrupted = Some(Interruption::CallerDied);
+            control.alert(None, atoms::interrupted(), |_| true);
         }
         control.next(None);
         drop(control);
@@ -625,11 +654,18 @@ impl Control {
             && !store.usable_after_interrupt
         {
             self.interrupted = Some(*why);
+            self.alert(env, atoms::interrupted(), |_| true);
         }
         if !self.stopped {
             store.interrupt.clear();
         }
         self.next(env);
+    }
+
+    fn alert(&mut self, env: Option<Env<'_>>, what: Atom, concerned: impl Fn(&Watcher) -> bool) {
+        for watcher in self.watchers.extract_if(.., |watcher| concerned(watcher)) {
+            tell(env, &watcher.pid, watcher.ticket, what);
+        }
     }
 
     fn decline(&mut self, env: Env<'_>, instance: &ResourceArc<InstanceRes>) {
@@ -665,13 +701,14 @@ impl Waiter {
     /// `env` is that of the scheduler we are on; none if on a thread of our own.
     fn tell(&self, env: Option<Env<'_>>) {
         // If the process is gone, its monitor gives the turn to the next.
-        let _ = match env {
-            Some(env) => env.send(&self.pid, turn(env, self.ticket)),
-            None => OwnedEnv::new().send_and_clear(&self.pid, |env| turn(env, self.ticket)),
-        };
+        tell(env, &self.pid, self.ticket, atoms::turn());
     }
 }
 
-fn turn(env: Env<'_>, ticket: u64) -> rustler::Term<'_> {
-    (atoms::message_tag(), ticket, atoms::turn()).encode(env)
+fn tell(env: Option<Env<'_>>, pid: &LocalPid, ticket: u64, what: Atom) {
+    // It does not matter if the process is gone.
+    let _ = match env {
+        Some(env) => env.send(pid, (atoms::message_tag(), ticket, what)),
+        None => OwnedEnv::new().send_and_clear(pid, |_| (atoms::message_tag(), ticket, what)),
+    };
 }

@@ -10,6 +10,7 @@ use std::task::{self, Poll, Waker};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::port::{Command, Event, Port};
+use super::alarm::Alarm;
 use super::{
     Answer, Context, ImportCall, Instantiate, InterruptFlag, StoreData, StoreId, Target, frames,
 };
@@ -37,6 +38,8 @@ pub struct Coroutine {
     interrupt: InterruptFlag,
     memory: Arc<AtomicU64>,
     busy: Option<Busy>,
+    alarm: Arc<Alarm>,
+    /// Rings the alarm.
     waker: Waker,
 }
 
@@ -66,6 +69,7 @@ impl Coroutine {
         let interrupt = InterruptFlag::default();
         let id = StoreId::next();
         let memory = Arc::new(AtomicU64::new(0));
+        let alarm = Alarm::new();
         let data = StoreData {
             id,
             port: port.clone(),
@@ -98,7 +102,8 @@ impl Coroutine {
             interrupt,
             memory,
             busy: None,
-            waker: Waker::noop().clone(),
+            waker: Waker::from(Arc::clone(&alarm)),
+            alarm,
         })
     }
 
@@ -129,7 +134,7 @@ impl Coroutine {
 
     /// What to call when a guest that waits for something outside can go on.
     pub fn set_waker(&mut self, waker: Waker) {
-        self.waker = waker;
+        self.alarm.set_driver(waker);
     }
 
     /// Starts a call: from outside, or from within the handler of the import on top. `fuel` is
@@ -225,16 +230,23 @@ impl Coroutine {
         let future = self.future.as_mut()?;
         ticker::wake();
         let mut context = task::Context::from_waker(&self.waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
-        match polled {
-            Ok(Poll::Pending) => self.port.take_event(),
-            Ok(Poll::Ready(())) | Err(_) => {
-                // A frame panicked: what is left of the store cannot be trusted.
-                self.future = None;
-                Some(Event::Done(Err(Error::internal(
-                    "a panic ended the instance",
-                ))))
+        let mut ended = false;
+        let event = self.alarm.poll(|| {
+            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+            match polled {
+                Ok(Poll::Pending) => self.port.take_event(),
+                Ok(Poll::Ready(())) | Err(_) => {
+                    ended = true;
+                    Some(Event::Done(Err(Error::internal(
+                        "a panic ended the instance",
+                    ))))
+                }
             }
+        });
+        if ended {
+            // A frame panicked: what is left of the store cannot be trusted.
+            self.future = None;
         }
+        event
     }
 }

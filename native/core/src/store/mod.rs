@@ -6,6 +6,7 @@
 //! when its time slice is used up. While an import is suspended its frame takes the commands, so
 //! that memory can be read and functions called from within a handler, to any depth.
 
+mod alarm;
 mod coroutine;
 pub(crate) mod frames;
 mod imports;

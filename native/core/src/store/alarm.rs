@@ -1,0 +1,51 @@
+//! Being woken while a guest waits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+
+use parking_lot::Mutex;
+
+/// Wakes the driver. While the driver polls, it is enough to tell it to poll once more: that is how
+/// wasmtime takes a breath in the middle of a collection of garbage.
+pub(super) struct Alarm {
+    polling: AtomicBool,
+    rang: AtomicBool,
+    driver: Mutex<Waker>,
+}
+
+impl Alarm {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            polling: AtomicBool::new(false),
+            rang: AtomicBool::new(false),
+            driver: Mutex::new(Waker::noop().clone()),
+        })
+    }
+
+    pub(super) fn set_driver(&self, waker: Waker) {
+        *self.driver.lock() = waker;
+    }
+
+    /// Polls until there is an answer or nothing more can be done for now.
+    pub(super) fn poll<R>(&self, mut poll: impl FnMut() -> Option<R>) -> Option<R> {
+        loop {
+            self.polling.store(true, Ordering::SeqCst);
+            self.rang.store(false, Ordering::SeqCst);
+            let answer = poll();
+            self.polling.store(false, Ordering::SeqCst);
+            if answer.is_some() || !self.rang.load(Ordering::SeqCst) {
+                return answer;
+            }
+        }
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.rang.store(true, Ordering::SeqCst);
+        if !self.polling.load(Ordering::SeqCst) {
+            self.driver.lock().wake_by_ref();
+        }
+    }
+}
