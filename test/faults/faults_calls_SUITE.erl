@@ -555,12 +555,12 @@ a_handler_starts_instances_and_calls_them(Config) ->
     Busy = ?config(busy, Config),
     child_vm:run(Config, fun() ->
         {ok, I} = handled_instance(Busy),
-        Starts = fun(Args) ->
+        Starts = fun([_] = Numbers) ->
             {ok, Other} = wasmbeam:start(Busy, #{owner => none}),
-            {ok, Results} = wasmbeam:call(Other, <<"add_one">>, Args),
+            {ok, Results} = wasmbeam:call(Other, <<"add_one">>, Numbers),
             ok = wasmbeam:stop(Other),
             {ok, Sibling} = wasmbeam:start(Busy, #{store => I}),
-            {ok, Results} = wasmbeam:call(Sibling, <<"add_one">>, Args),
+            {ok, Results} = wasmbeam:call(Sibling, <<"add_one">>, Numbers),
             Results
         end,
         [?assertEqual({ok, [3]}, wasmbeam:call(I, <<"wait">>, [1], handled_by(Starts)))
@@ -596,7 +596,7 @@ the_vm_halts_with_calls_in_flight(Config) ->
 calls_in_flight(Busy) ->
     [begin
         {ok, I} = wasmbeam:start(Busy, #{owner => none}),
-        Wait = fun(Args) -> receive never -> Args end end,
+        Wait = fun(Given) -> receive never -> Given end end,
         _ = caller(I, Function, Args, handled_by(Wait)),
         wait_for(State, I),
         _ = [caller(I, <<"add_one">>, [1]) || _ <- lists:seq(1, 10)],
