@@ -1,4 +1,5 @@
-//! Measures wasmtime alone, for the benchmark that compares wasmbeam with it.
+//! Measures wasmtime alone, and wasmbeam's core without Erlang, for the benchmark that compares
+//! wasmbeam with them.
 //!
 //! Reads lines `WHAT COUNT` and answers each with the nanoseconds that one of COUNT took, or with
 //! `absent` where the image that it needs was not given:
@@ -8,6 +9,7 @@
 //! FOLDER holds the message and the environment for AOS.
 
 mod aos;
+mod core;
 mod guest;
 mod poll;
 
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use wasmbeam_core::{Engine, EngineConfig};
 
+use crate::core::Core;
 use aos::Aos;
 use guest::{Echo, Guest, Starter};
 
@@ -36,6 +39,7 @@ fn main() -> Result<()> {
         suspending: Guest::new(ours, guest, Echo::Suspending)?,
         nesting: Guest::new(ours, guest, Echo::Nesting)?,
         plain: Guest::new(&plain, guest, Echo::Direct)?,
+        core: Core::new(&engine, guest)?,
         idle: Starter::new(ours, &std::fs::read(idle)?)?,
         aos: rest
             .first()
@@ -67,6 +71,7 @@ struct Subjects {
     suspending: Guest,
     nesting: Guest,
     plain: Guest,
+    core: Core,
     idle: Starter,
     aos: Option<Aos>,
 }
@@ -81,6 +86,9 @@ impl Subjects {
             ["import"] => self.direct.relay(count)?,
             ["suspending_import"] => self.suspending.relay(count)?,
             ["nested_call"] => self.nesting.relay(count)?,
+            ["core_call"] => self.core.call(count)?,
+            ["core_import"] => self.core.relay(count)?,
+            ["core_read", size] => self.core.read(size.parse()?, count)?,
             ["read", size] => self.direct.read(size.parse()?, count)?,
             ["write", size] => self.direct.write(size.parse()?, count)?,
             ["fib"] => self.direct.fib(count)?,
