@@ -23,6 +23,7 @@ impl Core {
             index: 0,
             module: Arc::clone(&module),
             imports: vec![Binding::Host],
+            wasi: Box::default(),
             unknown_imports: UnknownImports::Error,
         });
         match step {
@@ -75,7 +76,7 @@ impl Core {
                 Step::Done(result) => return Ok(result.map(drop)?),
                 Step::Import(call) => self.coroutine.import_return(call.args),
                 Step::Yielded => self.coroutine.resume(),
-                Step::Waiting => return Err("the guest waits".into()),
+                Step::Question { .. } | Step::Waiting => return Err("the guest waits".into()),
             }
         }
     }
