@@ -5,7 +5,7 @@
 %% is busy. The process can be killed between any two steps.
 -module(wasmbeam_call).
 
--export([instance/2, call/4, instantiate/4, access/1, reference/1]).
+-export([instance/2, call/3, call/4, instantiate/4, access/1, reference/1]).
 
 -export_type([instance/0]).
 
@@ -20,9 +20,9 @@
 -record(call, {
     instance :: instance(),
     start :: begin_step(),
-    deadline :: integer() | infinity,
-    imports :: map(),
-    handler :: wasmbeam_imports:handler() | undefined,
+    deadline = infinity :: integer() | infinity,
+    imports = #{} :: map(),
+    handler = undefined :: wasmbeam_imports:handler() | undefined,
     %% Why an import failed, to complete the error that the call ends with.
     failure = undefined :: undefined | wasmbeam:error_reason()
 }).
@@ -32,7 +32,19 @@
 instance(Ref, Imports) ->
     {?TAG, Ref, Imports}.
 
-%% @doc Calls a function of an instance.
+%% @doc Calls a function of an instance: most calls end with their first step.
+-spec call(instance(), wasmbeam:func(), [wasmbeam:value()]) ->
+    {ok, [wasmbeam:value()]} | {error, wasmbeam:error_reason()}.
+call({?TAG, Ref, _} = Instance, Function, Args) ->
+    case wasmbeam_nif:call(Ref, Function, Args, infinity) of
+        {ok, _} = Ok ->
+            Ok;
+        Step ->
+            Again = fun() -> wasmbeam_nif:call(Ref, Function, Args, infinity) end,
+            loop(Step, #call{instance = Instance, start = Again})
+    end.
+
+%% @doc As `call/3', with options.
 -spec call(instance(), wasmbeam:func(), [wasmbeam:value()], wasmbeam:call_options()) ->
     {ok, [wasmbeam:value()]} | {error, wasmbeam:error_reason()}.
 call({?TAG, Ref, _} = Instance, Function, Args, Options) ->

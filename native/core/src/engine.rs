@@ -75,7 +75,8 @@ impl Engine {
         self.config
     }
 
-    pub(crate) fn inner(&self) -> &wasmtime::Engine {
+    /// The engine of wasmtime that this one stands on: to measure or to inspect it alone.
+    pub fn inner(&self) -> &wasmtime::Engine {
         &self.inner
     }
 

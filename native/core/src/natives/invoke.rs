@@ -44,7 +44,7 @@ pub(super) async fn run(
         .iter()
         .map(|arg| Value::from_val(context, arg))
         .collect::<Result<Vec<_>>>()?;
-    match frames::call(context, callee, args).await {
+    match frames::call(context, &callee, args).await {
         Ok(values) => {
             for ((slot, value), ty) in results.iter_mut().zip(values).zip(&call.signature.results) {
                 *slot = value.into_val(context, ty)?;
@@ -134,7 +134,7 @@ async fn helper(
         .zip(&function.signature.params)
         .map(|(arg, ty)| convert(arg, ty))
         .collect();
-    frames::call(context, function, args).await
+    frames::call(context, &function, args).await
 }
 
 /// An integer in the width that the callee takes: `setThrew` has taken both in its time.

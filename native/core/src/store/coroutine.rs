@@ -77,6 +77,7 @@ impl Coroutine {
             limiter: Limiter::new(config.limits, Arc::clone(&memory)),
             instances: Vec::new(),
             depth: 0,
+            vals: Vec::new(),
         };
         let mut store = Store::try_new(engine.inner(), data).map_err(Error::internal)?;
         store.limiter(|data| &mut data.limiter);

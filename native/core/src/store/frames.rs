@@ -6,7 +6,7 @@ use std::task::Poll;
 use wasmtime::{AsContextMut, RootScope, Store, Val};
 
 use super::port::{Command, Event, Port};
-use super::{Answer, Context, ImportCall, StoreData, Target, instances};
+use super::{Answer, Context, ImportCall, Instantiate, StoreData, Target, instances};
 use crate::error::{Error, ExceptionInfo, Result};
 use crate::natives::{Question, Reply};
 use crate::value::{FuncRef, Signature, Value};
@@ -16,10 +16,10 @@ const MAX_DEPTH: u32 = 500;
 
 /// The frame that everything else runs on top of. It ends only with the store.
 pub(super) async fn base(mut store: Store<StoreData>, port: Port) {
+    let mut command = port.next_command().await;
     loop {
-        let command = port.next_command().await;
         let event = serve(&mut store.as_context_mut(), command).await;
-        port.event(event);
+        command = port.exchange(event).await;
     }
 }
 
@@ -72,13 +72,13 @@ pub(crate) async fn ask(
 /// Leaves an event for the driver, and serves its commands until one of them ends the suspension.
 async fn suspend(context: &mut Context<'_>, event: Event) -> Result<Command> {
     let port = context.data().port.clone();
-    port.event(event);
+    let mut command = port.exchange(event).await;
     loop {
-        match port.next_command().await {
-            command @ (Command::Return(_)
+        match command {
+            Command::Return(_)
             | Command::Default
             | Command::Reply(_)
-            | Command::Fail(_)) => {
+            | Command::Fail(_) => {
                 if let Some(why) = context.data().interrupt.get() {
                     return Err(Error::Interrupted(why));
                 }
@@ -89,7 +89,10 @@ async fn suspend(context: &mut Context<'_>, event: Event) -> Result<Command> {
                     command => Ok(command),
                 };
             }
-            command => port.event(serve(context, command).await),
+            served => {
+                let event = serve(context, served).await;
+                command = port.exchange(event).await;
+            }
         }
     }
 }
@@ -121,19 +124,19 @@ async fn serve(context: &mut Context<'_>, command: Command) -> Event {
             Event::Visited(visit(&mut scope.as_context_mut()))
         }
         Command::Call { target, args, fuel } => Event::Done(
-            rationed(context, fuel, async |context| {
-                let function = resolve(context, target)?;
-                call(context, function, args).await
-            })
-            .await
+            match resolve(context, target) {
+                Ok(function) if let Some(fuel) = fuel => {
+                    rationed(context, fuel, function, args).await
+                }
+                Ok(function) => call(context, &function, args).await,
+                Err(error) => Err(error),
+            }
             .map(Answer::Values),
         ),
         Command::Instantiate(request) => Event::Done(
-            nested(context, async |context| {
-                instances::instantiate(context, *request).await
-            })
-            .await
-            .map(|()| Answer::Instantiated),
+            instantiate(context, *request)
+                .await
+                .map(|()| Answer::Instantiated),
         ),
         Command::Return(_) | Command::Default | Command::Reply(_) | Command::Fail(_) => {
             Event::Done(Err(Error::internal("no import awaits an answer")))
@@ -141,21 +144,19 @@ async fn serve(context: &mut Context<'_>, command: Command) -> Event {
     }
 }
 
-/// Lets `run` use no more than `fuel` of what there is.
-async fn rationed<R>(
+/// A call that may use no more than `fuel` of what there is.
+async fn rationed(
     context: &mut Context<'_>,
-    fuel: Option<u64>,
-    run: impl AsyncFnOnce(&mut Context<'_>) -> Result<R>,
-) -> Result<R> {
-    let Some(fuel) = fuel else {
-        return run(context).await;
-    };
+    fuel: u64,
+    function: FuncRef,
+    args: Vec<Value>,
+) -> Result<Vec<Value>> {
     let stock = context
         .get_fuel()
         .map_err(|_| Error::bad_argument("the instance was started without fuel"))?;
     let ration = fuel.min(stock);
     context.set_fuel(ration).map_err(Error::internal)?;
-    let result = run(context).await;
+    let result = call(context, &function, args).await;
     let left = context.get_fuel().map_err(Error::internal)?;
     context
         .set_fuel(stock - ration.saturating_sub(left))
@@ -163,11 +164,15 @@ async fn rationed<R>(
     result
 }
 
-/// Counts the depth around `run` and gives it a fresh slice.
-async fn nested<R>(
-    context: &mut Context<'_>,
-    run: impl AsyncFnOnce(&mut Context<'_>) -> Result<R>,
-) -> Result<R> {
+async fn instantiate(context: &mut Context<'_>, request: Instantiate) -> Result<()> {
+    enter(context)?;
+    let result = instances::instantiate(context, request).await;
+    leave(context);
+    result
+}
+
+/// Counts the depth and begins a fresh slice.
+fn enter(context: &mut Context<'_>) -> Result<()> {
     if context.data().depth >= MAX_DEPTH {
         return Err(Error::Limit {
             what: "nested calls",
@@ -177,9 +182,11 @@ async fn nested<R>(
     }
     context.data_mut().depth += 1;
     context.set_epoch_deadline(1);
-    let result = run(context).await;
+    Ok(())
+}
+
+fn leave(context: &mut Context<'_>) {
     context.data_mut().depth -= 1;
-    result
 }
 
 fn resolve(context: &mut Context<'_>, target: Target) -> Result<FuncRef> {
@@ -195,52 +202,54 @@ fn resolve(context: &mut Context<'_>, target: Target) -> Result<FuncRef> {
 /// Calls a function, from outside or from within an import.
 pub(crate) async fn call(
     context: &mut Context<'_>,
-    function: FuncRef,
+    function: &FuncRef,
     args: Vec<Value>,
 ) -> Result<Vec<Value>> {
-    nested(context, async |context| {
-        if function.signature.has_references {
-            let mut scope = RootScope::new(context);
-            invoke(&mut scope.as_context_mut(), &function, args).await
-        } else {
-            invoke(context, &function, args).await
-        }
-    })
-    .await
+    enter(context)?;
+    let result = if function.signature.has_references {
+        let mut scope = RootScope::new(&mut *context);
+        invoke(&mut scope.as_context_mut(), function, args).await
+    } else {
+        invoke(context, function, args).await
+    };
+    leave(context);
+    result
 }
 
-/// Calls a function on a fiber of its own.
+/// Calls a function on a fiber of its own. The list of arguments becomes that of the results.
 async fn invoke(
     context: &mut Context<'_>,
     function: &FuncRef,
-    args: Vec<Value>,
+    mut values: Vec<Value>,
 ) -> Result<Vec<Value>> {
     let Signature {
         params, results, ..
     } = &*function.signature;
-    if args.len() != params.len() {
+    if values.len() != params.len() {
         return Err(Error::bad_argument(format!(
             "expected {} arguments, got {}",
             params.len(),
-            args.len()
+            values.len()
         )));
     }
-    let mut vals = Vec::with_capacity(args.len());
-    for (arg, ty) in args.into_iter().zip(params) {
-        vals.push(arg.into_val(context, ty)?);
+    // A nested call finds none and makes its own.
+    let mut vals = std::mem::take(&mut context.data_mut().vals);
+    vals.clear();
+    for (value, ty) in values.drain(..).zip(params) {
+        vals.push(value.into_val(context, ty)?);
     }
-    let mut outcome: Vec<Val> = results.iter().map(Value::zero).collect();
-    let called = function
+    vals.extend(results.iter().map(Value::zero));
+    let (given, outcome) = vals.split_at_mut(params.len());
+    function
         .func
-        .call_async(&mut *context, &vals, &mut outcome)
-        .await;
-    match called {
-        Ok(()) => outcome
-            .iter()
-            .map(|val| Value::from_val(context, val))
-            .collect(),
-        Err(error) => Err(failure(context, &error)),
+        .call_async(&mut *context, given, outcome)
+        .await
+        .map_err(|error| failure(context, &error))?;
+    for val in outcome {
+        values.push(Value::from_val(context, val)?);
     }
+    context.data_mut().vals = vals;
+    Ok(values)
 }
 
 /// Reads why guest code failed, and takes the exception, if there is one, out of the store.

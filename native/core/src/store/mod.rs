@@ -16,7 +16,7 @@ mod port;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use wasmtime::StoreContextMut;
+use wasmtime::{StoreContextMut, Val};
 
 pub use coroutine::{Coroutine, Step, StoreConfig};
 pub use imports::Binding;
@@ -52,6 +52,8 @@ pub struct StoreData {
     pub(crate) instances: Vec<Option<InstanceState>>,
     /// Calls in progress, one within the other.
     pub(crate) depth: u32,
+    /// Room for the arguments and results of a call, kept from one to the next.
+    pub(crate) vals: Vec<Val>,
 }
 
 /// What to call.

@@ -75,12 +75,27 @@ impl Port {
 
     /// Waits for the next command. Nobody needs waking: the driver polls after each command.
     pub(crate) fn next_command(&self) -> impl Future<Output = Command> + Send + '_ {
-        poll_fn(|_| {
-            self.0
-                .lock()
-                .command
-                .take()
-                .map_or(Poll::Pending, Poll::Ready)
+        poll_fn(|_| self.take_command())
+    }
+
+    /// Leaves an event and waits for the next command: there is none before the driver has seen
+    /// the event.
+    pub(crate) fn exchange(&self, event: Event) -> impl Future<Output = Command> + Send + '_ {
+        let mut event = Some(event);
+        poll_fn(move |_| match event.take() {
+            Some(event) => {
+                self.event(event);
+                Poll::Pending
+            }
+            None => self.take_command(),
         })
+    }
+
+    fn take_command(&self) -> Poll<Command> {
+        self.0
+            .lock()
+            .command
+            .take()
+            .map_or(Poll::Pending, Poll::Ready)
     }
 }
