@@ -10,7 +10,7 @@ use super::{NativeCall, raw};
 use crate::error::{Error, Result};
 use crate::load::instrument::Internal;
 use crate::store::{Context, frames, instances};
-use crate::value::{FuncRef, Value};
+use crate::value::{FuncRef, Signature, Value};
 use crate::wasi::Width;
 
 pub(super) fn accepts(ty: &FuncType) -> bool {
@@ -35,8 +35,7 @@ pub(super) async fn run(
         .split_first()
         .ok_or_else(|| Error::internal("an invoke without an index"))?;
     let callee = callee(context, call.instance, raw(index))?;
-    let expected = &callee.signature;
-    if expected.params.len() != args.len() || expected.results.len() != results.len() {
+    if !fits(call.signature, &callee.signature) {
         return Err(Error::trap(wasmtime::Trap::BadSignature));
     }
     let stack = get_stack(context, call).await?;
@@ -77,6 +76,15 @@ pub(super) async fn run(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether the callee's type is that of the import without the index.
+fn fits(import: &Signature, callee: &Signature) -> bool {
+    let same = |a: &[ValType], b: &[ValType]| {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| ValType::eq(a, b))
+    };
+    let params = import.params.get(1..).unwrap_or_default();
+    same(params, &callee.params) && same(&import.results, &callee.results)
 }
 
 fn same_width(like: &Value, value: i32) -> Value {

@@ -1,0 +1,17 @@
+//! The call engine as an embedder sees it: stores driven step by step.
+
+mod calls;
+mod emscripten;
+mod fuel;
+mod imports;
+mod interrupts;
+mod limits;
+mod linking;
+mod longjmp;
+mod panics;
+mod references;
+mod slices;
+mod start;
+mod support;
+mod values;
+mod wasi;
