@@ -395,7 +395,9 @@ memory_replace(Instance, Image) ->
 %% again. Errors: `limit', `unknown_export', `bad_argument', `stopped'.
 -spec memory_replace(instance(), binary(), memory_options()) -> ok | {error, error_reason()}.
 memory_replace(Instance, Image, Options) ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:memory_replace(Ref, memory(Options), Image) end).
+    memory(Instance, Options, fun(Ref, Memory) ->
+        wasmbeam_nif:memory_replace(Ref, Memory, Image)
+    end).
 
 %% @equiv memory_grow(Instance, Pages, #{})
 -spec memory_grow(instance(), non_neg_integer()) -> result(non_neg_integer()).

@@ -296,9 +296,8 @@ fn instance_leave_line<'a>(env: Env<'a>, instance: Term<'a>, ticket: u64) -> Ter
 fn instance_watch<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
     error::result(
         env,
-        decode(instance).and_then(|instance| {
-            Ok(instance.store.watch(instance.index, env.pid())?)
-        }),
+        decode(instance)
+            .and_then(|instance| Ok(instance.store.watch(instance.index, env.pid())?)),
     )
 }
 

@@ -486,7 +486,9 @@ impl SharedStore {
                 Some(entry) if !entry.stopped => entry.stopped = true,
                 _ => return false,
             }
-            control.alert(env, atoms::stopped(), |watcher| watcher.instance == instance);
+            control.alert(env, atoms::stopped(), |watcher| {
+                watcher.instance == instance
+            });
             if control.instances.iter().any(|entry| !entry.stopped) {
                 if matches!(&control.holder, Holder::Caller(calls) if calls.instance == instance) {
                     self.interrupt.set(Interruption::Stopped);

@@ -9,8 +9,8 @@ use std::task::{self, Poll, Waker};
 
 use wasmtime::{Store, UpdateDeadline};
 
-use super::port::{Command, Event, Port};
 use super::alarm::Alarm;
+use super::port::{Command, Event, Port};
 use super::{
     Answer, Context, ImportCall, Instantiate, InterruptFlag, StoreData, StoreId, Target, frames,
 };

@@ -75,10 +75,7 @@ async fn suspend(context: &mut Context<'_>, event: Event) -> Result<Command> {
     let mut command = port.exchange(event).await;
     loop {
         match command {
-            Command::Return(_)
-            | Command::Default
-            | Command::Reply(_)
-            | Command::Fail(_) => {
+            Command::Return(_) | Command::Default | Command::Reply(_) | Command::Fail(_) => {
                 if let Some(why) = context.data().interrupt.get() {
                     return Err(Error::Interrupted(why));
                 }
