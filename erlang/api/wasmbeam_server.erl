@@ -39,7 +39,8 @@
 
 %% @doc Starts a server. Where the instance cannot be started, the reason is that of
 %% `wasmbeam:start/2'.
--spec start_link(args()) -> {ok, pid()} | {error, {already_started, pid()} | wasmbeam:error_reason()}.
+-spec start_link(args()) ->
+    {ok, pid()} | ignore | {error, {already_started, pid()} | wasmbeam:error_reason()}.
 start_link(#{source := _} = Args) ->
     case maps:without([source, options, name], Args) of
         Unknown when Unknown =:= #{} -> start_named(Args);
@@ -50,7 +51,7 @@ start_link(Args) ->
 
 %% @doc Starts a server with a name.
 -spec start_link(name(), args()) ->
-    {ok, pid()} | {error, {already_started, pid()} | wasmbeam:error_reason()}.
+    {ok, pid()} | ignore | {error, {already_started, pid()} | wasmbeam:error_reason()}.
 start_link(Name, Args) when is_map(Args) ->
     start_link(Args#{name => Name});
 start_link(_Name, Args) ->

@@ -5,7 +5,7 @@
 %% the test leaves running is still there when the VM is told to end.
 -module(child_vm).
 
--export([run/2, run/3, main/1]).
+-export([run/2, run/3, main/1, fixtures/1]).
 -export([threads/0, resident_bytes/0, wait_until/1]).
 
 -export_type([options/0]).
@@ -52,6 +52,11 @@ run(Config, Test, Options) ->
         {_, Result} ->
             error({child_vm, #{status => Status, output => Output, result => Result}})
     end.
+
+%% @doc The folder of a suite's fixtures. (Common Test looks beside the compiled suite.)
+-spec fixtures(module()) -> file:filename().
+fixtures(Suite) ->
+    filename:join([code:lib_dir(wasmbeam), "test", "faults", atom_to_list(Suite) ++ "_data"]).
 
 execute(File, Options) ->
     Before = maps:get(before, Options, ":"),

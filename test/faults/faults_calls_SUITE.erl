@@ -89,10 +89,10 @@ groups() ->
      ]}].
 
 init_per_suite(Config) ->
-    [{File, read(File, Config)} || File <- [busy, start_loop]] ++ Config.
+    [{File, read(File)} || File <- [busy, start_loop]] ++ Config.
 
-read(Name, Config) ->
-    File = filename:join(?config(data_dir, Config), atom_to_list(Name) ++ ".wat"),
+read(Name) ->
+    File = filename:join(child_vm:fixtures(?MODULE), atom_to_list(Name) ++ ".wat"),
     {ok, Text} = file:read_file(File),
     Text.
 

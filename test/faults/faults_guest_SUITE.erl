@@ -27,7 +27,7 @@ all() ->
           F =/= module_info].
 
 init_per_suite(Config) ->
-    {ok, Guest} = file:read_file(filename:join(?config(data_dir, Config), "guest.wat")),
+    {ok, Guest} = file:read_file(filename:join(child_vm:fixtures(?MODULE), "guest.wat")),
     [{guest, Guest} | Config].
 
 end_per_suite(_Config) ->

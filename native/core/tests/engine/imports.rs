@@ -84,18 +84,18 @@ fn an_import_that_fails_ends_the_call_with_that_error() {
 }
 
 #[test]
-fn too_few_results_end_the_call_with_a_bad_argument() {
+fn too_few_results_end_the_call_with_an_error_that_names_the_import() {
     let mut guest = Guest::new(ASKING);
     guest.until_import("pair", &[]);
     let step = guest.store.import_return(vec![Value::I32(1)]);
     assert!(matches!(
         finish(&mut guest.store, step),
-        Err(Error::BadArgument { .. })
+        Err(Error::ImportResult { name, .. }) if name == "pair"
     ));
 }
 
 #[test]
-fn a_result_of_another_type_ends_the_call_with_a_bad_argument() {
+fn a_result_of_another_type_ends_the_call_with_an_error_that_names_the_import() {
     let mut guest = Guest::new(ASKING);
     guest.until_import("pair", &[]);
     let step = guest
@@ -103,7 +103,7 @@ fn a_result_of_another_type_ends_the_call_with_a_bad_argument() {
         .import_return(vec![Value::I64(1), Value::I64(1)]);
     assert!(matches!(
         finish(&mut guest.store, step),
-        Err(Error::BadArgument { .. })
+        Err(Error::ImportResult { name, .. }) if name == "pair"
     ));
 }
 
