@@ -87,7 +87,7 @@ struct Waiter {
     pid: LocalPid,
     ticket: u64,
     /// On the handle that it came through. No reference to that: dropping one may come back here.
-    monitor: Option<Monitor>,
+    monitor: Monitor,
     handle: HandleId,
 }
 
@@ -626,11 +626,15 @@ impl Control {
                 message: "this process has a call open that it must resume first".into(),
             });
         }
+        let Some(monitor) = instance.monitor(Some(env), &pid) else {
+            // Killed while a dirty scheduler works for it: it would never take its turn.
+            return Refusal::Error(Error::Interrupted(Interruption::CallerDied));
+        };
         let ticket = tickets::next();
         self.line.push_back(Waiter {
             pid,
             ticket,
-            monitor: instance.monitor(Some(env), &pid),
+            monitor,
             handle: instance.id,
         });
         Refusal::Queued(ticket)
@@ -693,10 +697,8 @@ impl Control {
 
 impl Waiter {
     fn unwatch(&self, env: Env<'_>, instance: &ResourceArc<InstanceRes>) {
-        if let Some(monitor) = &self.monitor
-            && instance.id == self.handle
-        {
-            instance.demonitor(Some(env), monitor);
+        if instance.id == self.handle {
+            instance.demonitor(Some(env), &self.monitor);
         }
     }
 
