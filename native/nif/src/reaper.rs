@@ -6,10 +6,11 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use parking_lot::{Condvar, Mutex};
+use rustler::{Atom, LocalPid};
 use wasmbeam_core::store::Coroutine;
 
 use crate::atoms;
-use crate::store::SharedStore;
+use crate::store::{SharedStore, tell_from_outside};
 use crate::term::free_dropped;
 
 /// With more jobs than this ahead, those who stop instances wait: they could otherwise be faster
@@ -19,6 +20,7 @@ const MAX_BACKLOG: usize = 256;
 enum Job {
     Free(Coroutine),
     Unwind(Arc<SharedStore>),
+    Tell(LocalPid, u64, Atom),
 }
 
 static BACKLOG: Mutex<usize> = Mutex::new(0);
@@ -33,6 +35,7 @@ static REAPER: LazyLock<Option<Sender<Job>>> = LazyLock::new(|| {
                 match job {
                     Job::Free(coroutine) => drop(coroutine),
                     Job::Unwind(store) => store.unwind(),
+                    Job::Tell(pid, ticket, what) => tell_from_outside(&pid, ticket, what),
                 }
                 free_dropped();
                 *BACKLOG.lock() -= 1;
@@ -53,6 +56,11 @@ pub fn unwind(store: Arc<SharedStore>) {
     send(Job::Unwind(store));
 }
 
+/// Sends a message that could not be sent where it came up.
+pub fn tell(pid: LocalPid, ticket: u64, what: Atom) {
+    send(Job::Tell(pid, ticket, what));
+}
+
 /// Whether those who make work should wait by `await_reaper`.
 pub fn is_behind() -> bool {
     *BACKLOG.lock() > MAX_BACKLOG
@@ -60,7 +68,7 @@ pub fn is_behind() -> bool {
 
 /// Waits until the memory of most stopped instances is given back.
 #[rustler::nif(schedule = "DirtyIo")]
-fn await_reaper() -> rustler::Atom {
+fn await_reaper() -> Atom {
     let mut backlog = BACKLOG.lock();
     while *backlog > MAX_BACKLOG / 2 {
         LESS.wait(&mut backlog);

@@ -709,10 +709,20 @@ impl Waiter {
     }
 }
 
+/// Sends `{'$wasmbeam', Ticket, What}`.
 fn tell(env: Option<Env<'_>>, pid: &LocalPid, ticket: u64, what: Atom) {
-    // It does not matter if the process is gone.
-    let _ = match env {
+    let sent = match env {
         Some(env) => env.send(pid, (atoms::message_tag(), ticket, what)),
         None => OwnedEnv::new().send_and_clear(pid, |_| (atoms::message_tag(), ticket, what)),
     };
+    if sent.is_err() && env.is_some() {
+        // A process that was killed while a dirty scheduler works for it cannot send any more. (If
+        // it is the other one that is gone, it does not matter.)
+        reaper::tell(*pid, ticket, what);
+    }
+}
+
+/// As `tell`, on a thread that is no scheduler.
+pub fn tell_from_outside(pid: &LocalPid, ticket: u64, what: Atom) {
+    tell(None, pid, ticket, what);
 }
