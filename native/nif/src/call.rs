@@ -92,6 +92,9 @@ fn binding<'a>(
     match parts.as_slice() {
         [tag, exporter, name] if tag.decode::<Atom>().is_ok_and(|a| a == atoms::export()) => {
             let exporter = instance::decode(*exporter)?;
+            if exporter.is_stopped() {
+                return Err(Error::Stopped.into());
+            }
             if !Arc::ptr_eq(&exporter.store, &instance.store) {
                 return Err(incompatible(
                     "the exporting instance is in another store".into(),

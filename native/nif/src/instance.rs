@@ -73,6 +73,11 @@ impl InstanceRes {
     pub fn module(&self) -> &Arc<Module> {
         &self.module
     }
+
+    /// Its store may go on for the sake of others.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.store.status(self.index).state, State::Stopped)
+    }
 }
 
 /// What needs the handle as the runtime knows it.
@@ -138,6 +143,9 @@ fn create<'a>(
         SharedStore::new(coroutine, keep)
     } else {
         let other = decode(store)?;
+        if other.is_stopped() {
+            return Err(wasmbeam_core::Error::Stopped.into());
+        }
         if other.module.engine().config() != module.engine().config() {
             return Err(Failure::bad(
                 "an instance started with the same fuel, deterministic and optimize options",
@@ -244,7 +252,7 @@ fn instance_give_away<'a>(env: Env<'a>, instance: Term<'a>, owner: Term<'a>) -> 
     error::done(
         env,
         decode(instance).and_then(|instance| {
-            if matches!(instance.store.status(instance.index).state, State::Stopped) {
+            if instance.is_stopped() {
                 return Err(wasmbeam_core::Error::Stopped.into());
             }
             if owner.decode::<Atom>().is_ok_and(|a| a == atoms::none()) {
@@ -267,7 +275,7 @@ fn instance_interrupt<'a>(env: Env<'a>, instance: Term<'a>, why: Atom) -> Term<'
     error::done(
         env,
         decode(instance).and_then(|instance| {
-            if matches!(instance.store.status(instance.index).state, State::Stopped) {
+            if instance.is_stopped() {
                 return Err(wasmbeam_core::Error::Stopped.into());
             }
             let why = if why == atoms::timeout() {

@@ -1,0 +1,195 @@
+-module(wasmbeam_queue_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+processes_are_served_in_the_order_in_which_they_came_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    Waiting = [enqueue(I, <<"pass">>, [], #{}, Place) || Place <- lists:seq(1, 10)],
+    wasmbeam_fixture:open(Pid),
+    ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
+    [begin
+         %% The one whose turn it is, is the only one that can be at the gate.
+         receive {at_gate, Served, []} -> ?assertEqual(Next, Served) end,
+         wasmbeam_fixture:open(Next),
+         ?assertEqual({ok, []}, wasmbeam_fixture:result(Call))
+     end || Call = {Next, _} <- Waiting].
+
+a_place_in_the_line_is_given_up_at_the_timeout_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    Hurried = enqueue(I, <<"answer">>, [], #{timeout => 5}, 1),
+    Patient = enqueue(I, <<"answer">>, [], #{}, any),
+    ?assertMatch({error, {timeout, #{message := _}}}, wasmbeam_fixture:result(Hurried)),
+    wasmbeam_fixture:open(Pid),
+    ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
+    ?assertEqual({ok, [42]}, wasmbeam_fixture:result(Patient)),
+    ?assertMatch({ok, #{state := idle, queue_length := 0}}, wasmbeam:info(I)).
+
+a_timeout_of_zero_does_not_wait_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    ?assertMatch({error, {timeout, _}}, wasmbeam:call(I, <<"answer">>, [], #{timeout => 0})),
+    wasmbeam_fixture:open(Pid),
+    ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
+    ?assertEqual(none, receive Message -> Message after 0 -> none end).
+
+a_process_that_dies_in_the_line_makes_room_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    Killed = {Victim, _} = enqueue(I, <<"answer">>, [], #{}, 1),
+    Next = enqueue(I, <<"answer">>, [], #{}, 2),
+    exit(Victim, kill),
+    ?assertEqual({died, killed}, wasmbeam_fixture:result(Killed)),
+    wasmbeam_fixture:open(Pid),
+    ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
+    ?assertEqual({ok, [42]}, wasmbeam_fixture:result(Next)).
+
+the_line_goes_on_when_the_caller_dies_test() ->
+    I = start(#{on_interrupt => keep}),
+    First = {Pid, _} = at_gate(I),
+    Waiting = [enqueue(I, <<"answer">>, [], #{}, Place) || Place <- [1, 2]],
+    exit(Pid, kill),
+    ?assertEqual({died, killed}, wasmbeam_fixture:result(First)),
+    [?assertEqual({ok, [42]}, wasmbeam_fixture:result(Call)) || Call <- Waiting].
+
+everyone_in_the_line_of_an_interrupted_instance_is_told_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    Waiting = [enqueue(I, <<"answer">>, [], #{}, Place) || Place <- lists:seq(1, 5)],
+    ok = wasmbeam:cancel(I),
+    wasmbeam_fixture:open(Pid),
+    [?assertMatch({error, {interrupted, #{reason := cancelled}}}, wasmbeam_fixture:result(Call))
+     || Call <- [First | Waiting]].
+
+everyone_in_the_line_is_told_though_those_before_live_on_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    Test = self(),
+    Living = [begin
+                  P = spawn_link(fun() ->
+                      Test ! {told, self(), wasmbeam:call(I, <<"answer">>, [])},
+                      receive stop -> ok end
+                  end),
+                  in_line(I, Place),
+                  P
+              end || Place <- [1, 2, 3]],
+    ok = wasmbeam:cancel(I),
+    wasmbeam_fixture:open(Pid),
+    ?assertMatch({error, {interrupted, _}}, wasmbeam_fixture:result(First)),
+    [receive {told, P, Answer} -> ?assertMatch({error, {interrupted, _}}, Answer) end || P <- Living],
+    [P ! stop || P <- Living].
+
+everyone_in_the_line_of_a_stopped_instance_is_told_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    Waiting = [enqueue(I, <<"answer">>, [], #{}, Place) || Place <- lists:seq(1, 5)],
+    ok = wasmbeam:stop(I),
+    wasmbeam_fixture:open(Pid),
+    [?assertMatch({error, {stopped, _}}, wasmbeam_fixture:result(Call)) || Call <- [First | Waiting]].
+
+those_who_wait_for_a_stopped_instance_of_a_shared_store_are_told_test() ->
+    I = start(#{}),
+    {ok, J} = wasmbeam:start(<<"(module (func (export \"two\") (result i32) i32.const 2))">>,
+                             #{store => I}),
+    First = {Pid, _} = at_gate(I),
+    Doomed = spawn_link_call(J, <<"two">>),
+    in_line(I, 1),
+    Other = enqueue(I, <<"answer">>, [], #{}, 2),
+    ok = wasmbeam:stop(J),
+    wasmbeam_fixture:open(Pid),
+    ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
+    receive {told, Doomed, Answer} -> ?assertMatch({error, {stopped, _}}, Answer) end,
+    ?assertEqual({ok, [42]}, wasmbeam_fixture:result(Other)).
+
+calls_by_table_index_do_not_keep_each_other_waiting_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    Waiting = [enqueue(I, {table_index, 0}, [], #{}, Place) || Place <- lists:seq(1, 20)],
+    wasmbeam_fixture:open(Pid),
+    [?assertMatch({ok, _}, wasmbeam_fixture:result(Call)) || Call <- [First | Waiting]].
+
+a_wrong_call_by_table_index_makes_room_for_the_next_test() ->
+    I = start(#{on_interrupt => keep}),
+    First = spinning(I),
+    Wrong = [spawn_link_call(I, {table_index, Index}, Args, Place)
+             || {Place, Index, Args} <- [{1, 0, [too, many]}, {2, 7, []}]],
+    Right = enqueue(I, {table_index, 0}, [], #{}, 3),
+    ok = wasmbeam:cancel(I),
+    ?assertMatch({error, {interrupted, _}}, wasmbeam_fixture:result(First)),
+    [receive {told, P, Answer} -> ?assertMatch({Class, {error, {Class, _}}}, {Class, Answer}) end
+     || {P, Class} <- lists:zip(Wrong, [bad_argument, trap])],
+    ?assertEqual({ok, [42]}, wasmbeam_fixture:result(Right)).
+
+writes_that_wait_are_done_test() ->
+    I = start(#{}),
+    Call = spinning(I),
+    Writers = [begin
+                   W = spawn_monitor(fun() -> exit({result, Write()}) end),
+                   in_line(I, Place),
+                   W
+               end || {Place, Write} <- [
+                   {1, fun() -> wasmbeam:global_set(I, <<"g">>, 5) end},
+                   {2, fun() -> wasmbeam:table_set(I, 0, 1, null) end},
+                   {3, fun() -> wasmbeam:global_set(I, <<"g">>, x) end},
+                   {4, fun() -> wasmbeam:memory_write(I, 0, <<1>>) end}]],
+    ok = wasmbeam:cancel(I),
+    ?assertMatch({error, {interrupted, _}}, wasmbeam_fixture:result(Call)),
+    ?assertMatch([ok, ok, {error, {bad_argument, _}}, ok],
+                 [wasmbeam_fixture:result(W) || W <- Writers]),
+    ?assertEqual({ok, 5}, wasmbeam:global_get(I, <<"g">>)).
+
+two_thousand_processes_get_their_turn_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    Waiting = [wasmbeam_fixture:spawn_call(I, <<"answer">>, []) || _ <- lists:seq(1, 2000)],
+    wasmbeam_fixture:await(fun() -> {ok, #{queue_length := L}} = wasmbeam:info(I), L =:= 2000 end),
+    wasmbeam_fixture:open(Pid),
+    ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
+    [?assertEqual({ok, [42]}, wasmbeam_fixture:result(Call)) || Call <- Waiting].
+
+%% A call that waits in the import.
+at_gate(I) ->
+    Call = {Pid, _} = wasmbeam_fixture:spawn_call(I, <<"pass">>, []),
+    receive {at_gate, Pid, []} -> Call end.
+
+%% A call that never ends by itself.
+spinning(I) ->
+    Call = {Pid, _} = wasmbeam_fixture:spawn_call(I, <<"spin">>, []),
+    receive {at_gate, Pid, []} -> wasmbeam_fixture:open(Pid) end,
+    wasmbeam_fixture:await(fun() -> {ok, #{yields := Yields}} = wasmbeam:info(I), Yields > 0 end),
+    Call.
+
+enqueue(I, Function, Args, Options, Place) ->
+    Call = wasmbeam_fixture:spawn_call(I, Function, Args, Options),
+    Place =:= any orelse in_line(I, Place),
+    Call.
+
+in_line(I, Length) ->
+    wasmbeam_fixture:await(fun() -> {ok, #{queue_length := L}} = wasmbeam:info(I), L =:= Length end).
+
+spawn_link_call(I, Function) ->
+    Test = self(),
+    spawn_link(fun() ->
+        Test ! {told, self(), wasmbeam:call(I, Function, [])},
+        receive stop -> ok end
+    end).
+
+spawn_link_call(I, Function, Args, Place) ->
+    Test = self(),
+    Pid = spawn_link(fun() ->
+        Test ! {told, self(), wasmbeam:call(I, Function, Args)},
+        receive stop -> ok end
+    end),
+    in_line(I, Place),
+    Pid.
+
+start(Options) ->
+    wasmbeam_fixture:start(
+        "(module (import \"env\" \"entered\" (func $entered)) (memory 1)
+           (global (export \"g\") (mut i32) (i32.const 0))
+           (table 2 funcref) (elem (i32.const 0) $answer)
+           (func (export \"pass\") call $entered)
+           (func (export \"spin\") call $entered (loop br 0))
+           (func $answer (export \"answer\") (result i32) i32.const 42))",
+        Options#{imports => #{<<"env">> => #{<<"entered">> => wasmbeam_fixture:gate()}}}).
