@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use wasmtime::{AsContextMut, RootScope, Store, Val};
 
-use super::port::{Command, Event, Port};
+use super::port::{Command, Event, Port, Visitor};
 use super::{Answer, Context, ImportCall, Instantiate, StoreData, Target, instances};
 use crate::error::{Error, ExceptionInfo, Result};
 use crate::natives::{Question, Reply};
@@ -36,7 +36,6 @@ pub(super) async fn import(
     call: ImportCall,
     has_default: bool,
 ) -> Result<ImportAnswer> {
-    let port = context.data().port.clone();
     let mut event = Event::Import(call);
     loop {
         match suspend(context, event).await? {
@@ -49,10 +48,7 @@ pub(super) async fn import(
                     kind: "func",
                 }));
             }
-            command => {
-                port.event(serve(context, command).await);
-                return Err(Error::internal("the import was not answered"));
-            }
+            _ => return Err(Error::internal("the import was not answered")),
         }
     }
 }
@@ -86,8 +82,13 @@ async fn suspend(context: &mut Context<'_>, event: Event) -> Result<Command> {
                     command => Ok(command),
                 };
             }
-            served => {
-                let event = serve(context, served).await;
+            Command::Visit(visit) => {
+                let event = visited(context, visit);
+                command = port.exchange(event).await;
+            }
+            nested => {
+                // Boxed, to keep the futures of all imports small.
+                let event = Box::pin(serve(context, nested)).await;
                 command = port.exchange(event).await;
             }
         }
@@ -115,11 +116,7 @@ pub(crate) async fn yield_slice(context: &mut Context<'_>) -> Result<()> {
 
 async fn serve(context: &mut Context<'_>, command: Command) -> Event {
     match command {
-        Command::Visit(visit) => {
-            // References made on the way must not outlive the visit.
-            let mut scope = RootScope::new(context);
-            Event::Visited(visit(&mut scope.as_context_mut()))
-        }
+        Command::Visit(visit) => visited(context, visit),
         Command::Call { target, args, fuel } => Event::Done(
             match resolve(context, target) {
                 Ok(function) if let Some(fuel) = fuel => {
@@ -139,6 +136,12 @@ async fn serve(context: &mut Context<'_>, command: Command) -> Event {
             Event::Done(Err(Error::internal("no import awaits an answer")))
         }
     }
+}
+
+fn visited(context: &mut Context<'_>, visit: Visitor) -> Event {
+    // References made on the way must not outlive the visit.
+    let mut scope = RootScope::new(context);
+    Event::Visited(visit(&mut scope.as_context_mut()))
 }
 
 /// A call that may use no more than `fuel` of what there is.

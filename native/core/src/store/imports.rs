@@ -224,7 +224,8 @@ impl HostImport {
                     params,
                 };
                 if let Some(native) = self.native {
-                    native.run(&mut context, call, results).await?;
+                    // Boxed, to keep the future of an import small that is answered.
+                    Box::pin(native.run(&mut context, call, results)).await?;
                 }
             }
         }
