@@ -18,7 +18,7 @@
 -type handler() ::
     fun((import_call()) -> [wasmbeam:value()] | default | {default, Else :: [wasmbeam:value()]}).
 %% The results; or what wasmbeam itself provides under that name. Where it provides nothing the call
-%% fails with `unknown_import`, or `Else` are the results.
+%% fails with `unknown_import', or `Else' are the results.
 -type import_call() ::
     #{module := binary(), name := binary(), args := [wasmbeam:value()],
       type := wasmbeam:func_type(), instance := wasmbeam:instance()}.

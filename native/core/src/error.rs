@@ -8,12 +8,13 @@ use crate::value::Value;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error as the embedder sees it. Each variant is a class of its own.
+/// An error as the embedder sees it. Each variant is a class of its own, which the text does not
+/// repeat.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The bytes are no valid WebAssembly module.
-    #[error("invalid module: {message}")]
+    #[error("{message}")]
     InvalidModule {
         message: String,
         /// Where in the binary, if the reader knows.
@@ -37,10 +38,10 @@ pub enum Error {
     #[error("no exported {kind} {name:?}")]
     UnknownExport { name: String, kind: &'static str },
     /// An argument is not what the callee's type asks for.
-    #[error("bad argument: {message}")]
+    #[error("{message}")]
     BadArgument { message: String },
     /// The guest trapped.
-    #[error("trap: {}", .0.message)]
+    #[error("{}", .0.message)]
     Trap(Box<TrapInfo>),
     /// The guest threw an exception that nothing caught.
     #[error("uncaught exception")]
@@ -66,7 +67,7 @@ pub enum Error {
     #[error("out of fuel")]
     OutOfFuel,
     /// The call was cut short from outside.
-    #[error("interrupted: {0}")]
+    #[error("{0}")]
     Interrupted(Interruption),
     /// A limit set by the embedder, or one of the machine, was reached.
     #[error("limit of {limit} {what} exceeded (asked for {requested})")]
@@ -87,7 +88,7 @@ pub enum Error {
     #[error("the instance is stopped")]
     Stopped,
     /// A fault of this library.
-    #[error("internal error: {message}")]
+    #[error("{message}")]
     Internal { message: String },
 }
 
@@ -105,7 +106,7 @@ impl fmt::Display for Interruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Cancelled => "cancelled",
-            Self::Timeout => "timeout",
+            Self::Timeout => "timed out",
             Self::CallerDied => "the calling process died",
             Self::Stopped => "the instance was stopped",
         })

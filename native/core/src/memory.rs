@@ -1,6 +1,6 @@
 //! A linear memory from outside.
 
-use wasmtime::{AsContext, AsContextMut, Extern, Memory};
+use wasmtime::{AsContext, AsContextMut, Extern, Memory, MemoryType};
 
 use crate::error::{Error, Result};
 use crate::load::instrument::Internal;
@@ -169,13 +169,28 @@ fn grow(context: &mut Context<'_>, memory: Memory, pages: u64) -> Result<u64> {
     memory.grow(context.as_context_mut(), pages).map_err(|_| {
         match context.data_mut().limiter.take_denied() {
             Some(denied) => denied,
-            None => Error::Limit {
-                what: "pages of memory",
-                limit: memory.ty(context.as_context()).maximum().unwrap_or(before),
-                requested: before.saturating_add(pages),
-            },
+            None => {
+                let greatest = max_pages(&memory.ty(context.as_context()));
+                let requested = before.saturating_add(pages);
+                Error::Limit {
+                    what: "pages of memory",
+                    // What the type permits, the machine may still not have.
+                    limit: if requested > greatest {
+                        greatest
+                    } else {
+                        before
+                    },
+                    requested,
+                }
+            }
         }
     })
+}
+
+/// The most pages that a memory of that type can have.
+fn max_pages(ty: &MemoryType) -> u64 {
+    let addressable = if ty.is_64() { u64::MAX } else { 1 << 32 };
+    ty.maximum().unwrap_or(addressable / ty.page_size())
 }
 
 fn range(data: &[u8], offset: u64, size: u64) -> Result<std::ops::Range<usize>> {

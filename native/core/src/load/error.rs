@@ -10,7 +10,7 @@ pub enum LoadError {
     #[error("expected a binary WebAssembly module, found {0}")]
     NotAModule(Kind),
     /// The module does not decode or does not validate.
-    #[error("invalid module: {message} (at offset {offset:#x})")]
+    #[error("{message} (at offset {offset:#x})")]
     Invalid {
         /// Where in the given bytes.
         offset: usize,

@@ -101,6 +101,19 @@ fn the_module_s_own_maximum_is_a_limit_as_well() {
 }
 
 #[test]
+fn a_memory_without_a_maximum_is_limited_by_its_addresses() {
+    let mut guest = Guest::new("(module (memory 1))");
+    assert!(matches!(
+        guest.store.memory_grow(0, MEMORY, 65_536),
+        Err(Error::Limit {
+            limit: 65_536,
+            requested: 65_537,
+            ..
+        })
+    ));
+}
+
+#[test]
 fn a_refused_growth_is_not_counted() {
     let mut guest = Guest::limited(GROWING, memory(4 * PAGE)).unwrap();
     assert_eq!(guest.int("grow_memory", &[Value::I32(7)]), -1);

@@ -1,0 +1,102 @@
+%% @doc What the documentation shows is what happens.
+-module(docs_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+%% Blocks in Erlang that are not run: see docs_session. Another one has to be a decision.
+-define(ERLANG_NOT_RUN, 1).
+
+pages_test_() ->
+    [{Page, {timeout, 60, fun() -> run_page(Page) end}} || Page <- pages()].
+
+every_block_is_run_or_marked_test() ->
+    Blocks = [Block#{page => Page} || Page <- pages(), Block <- blocks(Page)],
+    ?assertEqual([], [{Page, Line} || #{kind := unmarked, page := Page, line := Line} <- Blocks]),
+    Count = fun(Kind) -> length([Kind || #{kind := K} <- Blocks, K =:= Kind]) end,
+    io:format(user, "docs: ~b sessions run, ~b modules and ~b wat texts compiled, ~b blocks not run~n",
+              [Count(session), Count(module), Count(wat), Count(not_run)]),
+    ?assert(Count(session) > 0),
+    ?assertEqual(?ERLANG_NOT_RUN,
+                 length([Line || #{kind := not_run, language := "erlang", line := Line} <- Blocks])).
+
+links_lead_somewhere_test() ->
+    Broken = [{Page, Link} || Page <- pages(), Link <- links(Page),
+                              not filelib:is_file(filename:join(filename:dirname(Page), Link))],
+    ?assertEqual([], Broken).
+
+results_are_compared_without_white_space_test() ->
+    ?assert(docs_session:matches("{ok, [1,\n 2]}", "{ok,[1,2]}")),
+    ?assertNot(docs_session:matches("{ok,[1]}", "{ok,[1,2]}")).
+
+dots_stand_for_anything_test() ->
+    ?assert(docs_session:matches("{error,{trap,#{...}}}", "{error,{trap,#{code => x}}}")),
+    ?assertNot(docs_session:matches("{error,...}", "{ok,1}")),
+    ?assertNot(docs_session:matches("1", "12")).
+
+a_session_shows_what_is_printed_before_the_result_test() ->
+    {Shown, _} = docs_session:run("io:format(\"hi~n\"), 1 + 1.", []),
+    ?assertEqual("hi\n2", Shown).
+
+expressions_may_have_several_lines_test() ->
+    ?assertMatch([{1, "X =\n  1.", "1"}, {2, "X.", "1"}],
+                 docs_session:entries(["1> X =", "  1.", "1", "2> X.", "1"])).
+
+pages() ->
+    ["README.md", "CONTRIBUTING.md" | lists:sort(filelib:wildcard("docs/*.md"))].
+
+text(Page) ->
+    {ok, Bytes} = file:read_file(Page),
+    unicode:characters_to_list(Bytes).
+
+blocks(Page) ->
+    docs_session:blocks(text(Page)).
+
+%% Relative ones, without the part after the hash.
+links(Page) ->
+    case re:run(text(Page), "\\]\\(([^)#:]+)(?:#[^)]*)?\\)",
+                [global, unicode, {capture, all_but_first, list}]) of
+        {match, Links} -> lists:append(Links);
+        nomatch -> []
+    end.
+
+run_page(Page) ->
+    {ok, _} = application:ensure_all_started(wasmbeam),
+    lists:foldl(fun(Block, State) -> run_block(Page, Block, State) end, {0, []}, blocks(Page)),
+    ok.
+
+run_block(Page, #{kind := session, text := Text, line := Line}, State) ->
+    lists:foldl(fun(Entry, S) -> run_entry({Page, Line}, Entry, S) end, State,
+                docs_session:entries(Text));
+run_block(_Page, #{kind := module, text := Text}, State) ->
+    load(Text),
+    State;
+run_block(_Page, #{kind := wat, text := Text}, State) ->
+    {ok, _} = wasmbeam:compile(unicode:characters_to_binary(lists:join("\n", Text))),
+    State;
+run_block(_Page, #{kind := _}, State) ->
+    State.
+
+%% A session counts its prompts from one on.
+run_entry(Where, {1, _, _} = Entry, {Last, _Bindings}) when Last =/= 0 ->
+    run_entry(Where, Entry, {0, []});
+run_entry(Where, {Number, Expression, Expected}, {Last, Bindings}) ->
+    ?assertEqual({Where, Last + 1}, {Where, Number}),
+    {Shown, NewBindings} = docs_session:run(Expression, Bindings),
+    ?assert(docs_session:matches(Expected, Shown),
+            unicode:characters_to_list(
+                io_lib:format("~tp ~b> ~ts~nexpected: ~ts~nshown: ~ts",
+                              [Where, Number, Expression, Expected, Shown]))),
+    {Number, NewBindings}.
+
+load(Text) ->
+    {ok, Tokens, _} = erl_scan:string(lists:flatten(lists:join("\n", Text))),
+    {ok, Module, Beam} = compile:forms(forms(Tokens), [return_errors]),
+    {module, Module} = code:load_binary(Module, "documentation", Beam).
+
+forms(Tokens) ->
+    case lists:splitwith(fun(Token) -> element(1, Token) =/= dot end, Tokens) of
+        {[], []} -> [];
+        {Form, [Dot | Rest]} ->
+            {ok, Parsed} = erl_parse:parse_form(Form ++ [Dot]),
+            [Parsed | forms(Rest)]
+    end.
