@@ -5,7 +5,7 @@
 %% is busy. The process can be killed between any two steps.
 -module(wasmbeam_call).
 
--export([instance/2, call/3, call/4, instantiate/5, access/1, reference/1]).
+-export([instance/2, call/3, call/4, instantiate/5, access/1, reference/1, deadline/1, remaining/1]).
 
 -export_type([instance/0]).
 
@@ -183,21 +183,24 @@ failure(Class, Reason, Stack, #{module := Module, name := Name}) ->
 %% that must not stay in the mailbox if it comes too late.
 question(Ticket, Question, Imports, #call{instance = {_, Ref, _}, deadline = Deadline} = Call) ->
     Host = wasmbeam_imports:wasi(Imports),
-    try wasmbeam_wasi:answer(Question, Host, Ticket, remaining(Deadline)) of
-        Reply ->
-            check_deadline(Call),
-            loop(again(fun() -> wasmbeam_nif:reply(Ref, Reply) end), Call)
+    Answer = try
+        {reply, wasmbeam_wasi:answer(Question, Host, Ticket, remaining(Deadline))}
     catch
-        Class:Reason:Stack ->
+        Class:Reason:Stack -> {failed, Class, Reason, Stack}
+    end,
+    receive {?TAG, Ticket, wake} -> ok after 0 -> ok end,
+    case Answer of
+        {reply, Reply} ->
+            check_deadline(Call),
+            loop(again(fun() -> wasmbeam_nif:reply(Ref, Reply) end), Call);
+        {failed, FailedClass, FailedReason, FailedStack} ->
             Option = option(Question),
             Message = io_lib:format("the wasi option ~ts failed: ~0tp:~0tp",
-                                    [Option, Class, Reason]),
+                                    [Option, FailedClass, FailedReason]),
             fail(wasmbeam_error:reason(import_failed, Message,
-                                       #{key => Option, class => Class, reason => Reason,
-                                         stacktrace => Stack}),
+                                       #{key => Option, class => FailedClass,
+                                         reason => FailedReason, stacktrace => FailedStack}),
                  Call)
-    after
-        receive {?TAG, Ticket, wake} -> ok after 0 -> ok end
     end.
 
 option({wait, _, _}) -> stdin;
@@ -230,9 +233,13 @@ await_turn(Ticket, #call{deadline = Deadline, instance = {_, Ref, _}}) ->
         timeout
     end.
 
+%% @doc When a time that begins now is over, in milliseconds of the monotonic clock.
+-spec deadline(timeout()) -> integer() | infinity.
 deadline(infinity) -> infinity;
 deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
 
+%% @doc How long it is until then.
+-spec remaining(integer() | infinity) -> timeout().
 remaining(infinity) -> infinity;
 remaining(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).
 
