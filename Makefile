@@ -1,6 +1,6 @@
 # The two commands to know: make demo, make test.
 .POSIX:
-.PHONY: demo test setup build spec bench lint clean help
+.PHONY: demo test setup build spec wasi-tests bench lint clean help
 
 # Where escripts find the compiled application.
 RUN = ERL_LIBS="$$PWD/_build/default/lib" escript
@@ -21,6 +21,10 @@ spec: build ## the WebAssembly test suite in the folder DIR
 	@test -n "$(DIR)" || { echo "usage: make spec DIR=folder" >&2; exit 2; }
 	$(RUN) test/spec/run.escript "$(DIR)"
 
+wasi-tests: build ## the WASI tests in the folder DIR
+	@test -n "$(DIR)" || { echo "usage: make wasi-tests DIR=folder" >&2; exit 2; }
+	$(RUN) test/wasi/run.escript "$(DIR)"
+
 bench: build ## the benchmark
 	$(RUN) bench/bench.escript
 
@@ -35,4 +39,4 @@ clean: ## remove what was built; compiled dependencies stay
 	rm -rf _build priv
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile

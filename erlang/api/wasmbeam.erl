@@ -8,7 +8,7 @@
 %% See {@link format_error/1}, and `docs/errors.md' for all classes.
 -module(wasmbeam).
 
--export([compile/1, compile/2, start/1, start/2, stop/1]).
+-export([compile/1, compile/2, start/1, start/2, run/1, run/2, stop/1]).
 -export([call/3, call/4, cancel/1, give_away/2]).
 -export([imports/1, exports/1, info/1, cache_info/0]).
 -export([memory_size/1, memory_size/2, memory_read/3, memory_read/4, memory_read_string/2,
@@ -16,12 +16,14 @@
          memory_grow/2, memory_grow/3]).
 -export([global_get/2, global_set/3]).
 -export([table_size/2, table_get/3, table_set/4, table_grow/4]).
+-export([fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/1, fs_get/2, fs_put/2,
+         output/2, output/3, output_discarded/2]).
 -export([format_error/1]).
 
 -export_type([module_ref/0, instance/0, source/0, func/0, value/0, value_type/0, func_type/0,
               kind/0, import_type/0, export_type/0, info/0, cache_info/0]).
 -export_type([compile_options/0, start_options/0, call_options/0, memory_options/0]).
--export_type([error_reason/0]).
+-export_type([run_result/0, file_stat/0, error_reason/0]).
 
 -opaque module_ref() :: wasmbeam_nif:module_ref().
 -type instance() :: wasmbeam_call:instance().
@@ -73,6 +75,7 @@
       optimize => none | speed | speed_and_size,
       owner => pid() | none,
       on_interrupt => keep | fail,
+      wasi => wasmbeam_wasi:options(),
       timeout => timeout()}.
 -type call_options() ::
     #{timeout => timeout(),
@@ -80,6 +83,19 @@
       imports => #{Module :: binary() => #{Name :: binary() => fun()}},
       import_handler => wasmbeam_imports:handler()}.
 -type memory_options() :: #{memory => Name :: binary() | Index :: non_neg_integer()}.
+-type run_result() ::
+    #{exit := non_neg_integer(), stdout := binary(), stderr := binary(),
+      fs := wasmbeam_wasi:tree(),
+      discarded => #{stdout | stderr => pos_integer()}}.
+%% `discarded' counts the bytes of output that were beyond the limit, if there were any.
+-type file_stat() ::
+    #{type := regular | directory | symlink, size := non_neg_integer(),
+      inode := non_neg_integer(), links := non_neg_integer(),
+      accessed := non_neg_integer(), modified := non_neg_integer(),
+      changed := non_neg_integer()}.
+%% Times are in nanoseconds since 1970.
+-type path() :: binary() | string().
+%% From the root of the guest's files, with or without a leading slash.
 -type error_reason() :: {Class :: atom(), Info :: #{message := binary(), atom() => term()}}.
 -type result(T) :: {ok, T} | {error, error_reason()}.
 
@@ -141,19 +157,39 @@ start(Source) ->
 %% <li>`owner': the process with which the instance ends; the calling one if not given.</li>
 %% <li>`on_interrupt': `fail' (the default: after a call was cut short others fail with
 %%   `interrupted') or `keep'.</li>
+%% <li>`wasi': arguments, environment, files, standard streams, clocks and random bytes: see
+%%   {@link wasmbeam_wasi:options()} and `docs/wasi.md'.</li>
 %% <li>`timeout' of the start function, in milliseconds.</li>
 %% </ul>
+%%
+%% A WASI reactor, a module that exports `_initialize' and no `_start', is initialized.
 %%
 %% Errors: those of `compile/2' and of `call/4', `unknown_import', `incompatible_import', `limit'.
 -spec start(source(), start_options()) -> result(instance()).
 start(Source, Options) ->
-    maybe_ok([
+    case open(Source, Options) of
+        {ok, _Module, Instance, _Deadline} ->
+            {ok, Instance};
+        {failed, Instance, Error} ->
+            _ = stop(Instance),
+            Error;
+        {error, _} = Error ->
+            Error
+    end.
+
+%% As start/2, but leaves an instance that failed to its fate.
+open(Source, Options) ->
+    Prepared = maybe_ok([
         fun(_) -> wasmbeam_options:check(Options, [imports, import_handler, unknown_imports, store,
                                                    limits, fuel, deterministic, optimize, owner,
-                                                   on_interrupt, timeout]) end,
+                                                   on_interrupt, wasi, timeout]) end,
         fun(_) -> to_module(Source, Options) end,
-        fun(Module) -> instantiate(Module, Options) end
-    ]).
+        fun(Module) -> create(Module, Options) end
+    ]),
+    case Prepared of
+        {ok, {Module, Instance, Instantiate}} -> begin_guest(Module, Instance, Instantiate, Options);
+        {error, _} = Error -> Error
+    end.
 
 to_module(Source, Options) when is_binary(Source) ->
     Given = maps:with([deterministic, optimize], Options),
@@ -184,42 +220,132 @@ counts_fuel(#{fuel := infinity}) -> false;
 counts_fuel(#{fuel := _}) -> true;
 counts_fuel(_) -> false.
 
-instantiate(Module, Options) ->
+%% An instance that is still to be instantiated, and how.
+create(Module, Options) ->
     {ok, Names} = wasmbeam_nif:module_import_names(Module),
     Given = maps:get(imports, Options, #{}),
     Handler = maps:get(import_handler, Options, undefined),
     case wasmbeam_imports:bind(Names, Given, Handler) of
         {ok, Bindings, Imports, StoreOf} ->
-            instantiate(Module, Bindings, Imports, maps:get(store, Options, StoreOf), Options);
+            case wasmbeam_wasi:new(Options) of
+                {ok, {World, Host}} ->
+                    create(Module, Bindings, wasmbeam_imports:with_wasi(Imports, Host), World,
+                           maps:get(store, Options, StoreOf), Options);
+                {error, _} = Error ->
+                    Error
+            end;
         {error, _} = Error ->
             Error
     end.
 
-instantiate(Module, Bindings, Imports, StoreOf, Options) ->
+create(Module, Bindings, Imports, World, StoreOf, Options) ->
     Native = (maps:with([limits, fuel, owner, on_interrupt], Options))#{
         owner => maps:get(owner, Options, self())
     },
+    Unknown = maps:get(unknown_imports, Options, trap),
     maybe_ok([
         fun(_) -> store_reference(StoreOf) end,
         fun(Store) -> wasmbeam_nif:instance_new(Module, Imports, Store, Native) end,
         fun(Ref) ->
             Instance = wasmbeam_call:instance(Ref, Imports),
-            Unknown = maps:get(unknown_imports, Options, trap),
-            case wasmbeam_call:instantiate(Instance, Bindings, Unknown,
-                                           maps:with([timeout], Options)) of
-                {ok, _} ->
-                    {ok, Instance};
-                {error, _} = Error ->
-                    _ = wasmbeam_nif:instance_stop(Ref),
-                    Error
-            end
+            Instantiate = fun(CallOptions) ->
+                wasmbeam_call:instantiate(Instance, Bindings, Unknown, World, CallOptions)
+            end,
+            {ok, {Module, Instance, Instantiate}}
         end
     ]).
+
+begin_guest(Module, Instance, Instantiate, Options) ->
+    Deadline = wasmbeam_call:deadline(maps:get(timeout, Options, infinity)),
+    case Instantiate(maps:with([timeout], Options)) of
+        {ok, _} ->
+            case is_reactor(Module) andalso initialize(Instance, Deadline) of
+                {error, _} = Error -> {failed, Instance, Error};
+                _ -> {ok, Module, Instance, Deadline}
+            end;
+        {error, _} = Error ->
+            {failed, Instance, Error}
+    end.
+
+is_reactor(Module) ->
+    {ok, HasInitialize} = wasmbeam_nif:module_exports_action(Module, <<"_initialize">>),
+    HasInitialize andalso
+        wasmbeam_nif:module_exports_action(Module, <<"_start">>) =:= {ok, false}.
+
+initialize(Instance, Deadline) ->
+    Left = wasmbeam_call:remaining(Deadline),
+    wasmbeam_call:call(Instance, <<"_initialize">>, [], #{timeout => Left}).
 
 store_reference(none) ->
     {ok, none};
 store_reference(Instance) ->
     with_reference(Instance, fun(Ref) -> {ok, Ref} end).
+
+%% @equiv run(Source, #{})
+-spec run(source()) -> result(run_result()).
+run(Source) ->
+    run(Source, #{}).
+
+%% @doc Runs a WASI command, a module that exports `_start', to its exit, whatever its status is.
+%%
+%% Options are those of {@link start/2}; `timeout' is that of the whole run. The result holds
+%% what was captured of the outputs, and all files as the guest has left them. An error's map has
+%% `stdout' and `stderr' too, as far as the guest came.
+%%
+%% Errors: those of {@link start/2} and {@link call/4}, but for `exit'.
+-spec run(source(), start_options()) -> result(run_result()).
+run(Source, Options) ->
+    case open(Source, Options) of
+        {ok, Module, Instance, Deadline} ->
+            ended(Instance, fun() -> run_command(Module, Instance, Deadline) end);
+        {failed, Instance, Error} ->
+            ended(Instance, fun() -> Error end);
+        {error, _} = Error ->
+            Error
+    end.
+
+run_command(Module, Instance, Deadline) ->
+    case wasmbeam_nif:module_exports_action(Module, <<"_start">>) of
+        {ok, true} ->
+            Left = wasmbeam_call:remaining(Deadline),
+            wasmbeam_call:call(Instance, <<"_start">>, [], #{timeout => Left});
+        {ok, false} ->
+            Message = "the module is no command: it exports no _start of type [] -> []",
+            {error, wasmbeam_error:reason(unknown_export, Message,
+                                          #{name => <<"_start">>, kind => func})}
+    end.
+
+%% What is left of a command that has run.
+ended(Instance, Run) ->
+    try
+        case Run() of
+            {ok, _} -> run_result(0, Instance);
+            {error, {exit, #{status := Status}}} -> run_result(Status, Instance);
+            {error, {Class, Info}} -> {error, {Class, maps:merge(Info, captured(Instance))}}
+        end
+    after
+        stop(Instance)
+    end.
+
+run_result(Status, Instance) ->
+    Captured = captured(Instance),
+    case fs_get(Instance) of
+        {ok, Tree} -> {ok, Captured#{exit => Status, fs => Tree}};
+        {error, _} = Error -> Error
+    end.
+
+captured(Instance) ->
+    lists:foldl(fun(Stream, Captured) ->
+        case captured(Instance, Stream, false) of
+            {ok, {Bytes, 0}} ->
+                Captured#{Stream => Bytes};
+            {ok, {Bytes, Count}} ->
+                Discarded = maps:get(discarded, Captured, #{}),
+                Captured#{Stream => Bytes, discarded => Discarded#{Stream => Count}};
+            {error, _} ->
+                Captured
+        end
+    end, #{}, [stdout, stderr]).
 
 %% @doc Ends an instance and gives its memory back.
 %%
@@ -443,6 +569,100 @@ table_set(Instance, Table, Index, Value) ->
     result(non_neg_integer()).
 table_grow(Instance, Table, Delta, Value) ->
     access(Instance, fun(Ref) -> wasmbeam_nif:table_grow(Ref, Table, Delta, Value) end).
+
+%% @doc The bytes of a file of a live instance. Like all functions here it works while the instance
+%% is idle, and from within the function of an import.
+%%
+%% Errors: `file_error' with a POSIX `code' such as `enoent', `bad_argument', `stopped'.
+-spec fs_read(instance(), path()) -> result(binary()).
+fs_read(Instance, Path) ->
+    at_path(Instance, Path, fun wasmbeam_nif:fs_read/2).
+
+%% @doc Writes a file, which is made or replaced; directories above it are made as needed. Instead
+%% of bytes it can be given a whole directory or a symbolic link, as in {@link fs_get/1}, which then
+%% replaces what is there.
+-spec fs_write(instance(), path(), binary() | wasmbeam_wasi:tree() | {symlink, binary()}) ->
+    ok | {error, error_reason()}.
+fs_write(Instance, Path, Contents) ->
+    at_path(Instance, Path, fun(Ref, P) -> wasmbeam_nif:fs_write(Ref, P, Contents) end).
+
+%% @doc The names in a directory, sorted.
+-spec fs_list(instance(), path()) -> result([binary()]).
+fs_list(Instance, Path) ->
+    at_path(Instance, Path, fun wasmbeam_nif:fs_list/2).
+
+%% @doc Removes a file or a symbolic link, or a directory with everything in it.
+-spec fs_remove(instance(), path()) -> ok | {error, error_reason()}.
+fs_remove(Instance, Path) ->
+    at_path(Instance, Path, fun wasmbeam_nif:fs_remove/2).
+
+%% @doc What is known of a file without its bytes. A symbolic link is not followed.
+-spec fs_stat(instance(), path()) -> result(file_stat()).
+fs_stat(Instance, Path) ->
+    at_path(Instance, Path, fun wasmbeam_nif:fs_stat/2).
+
+%% @doc All files: a directory is a map of names, a file a binary, a symbolic link
+%% `{symlink, Target}'.
+-spec fs_get(instance()) -> result(wasmbeam_wasi:tree()).
+fs_get(Instance) ->
+    fs_get(Instance, <<"/">>).
+
+%% @doc As {@link fs_get/1}, of what is at a path.
+-spec fs_get(instance(), path()) ->
+    result(wasmbeam_wasi:tree() | binary() | {symlink, binary()}).
+fs_get(Instance, Path) ->
+    at_path(Instance, Path, fun wasmbeam_nif:fs_get/2).
+
+%% @doc Replaces all files. Preopened directories are made if the tree lacks them; a file that the
+%% guest has open stays open, outside of the tree.
+-spec fs_put(instance(), wasmbeam_wasi:tree()) -> ok | {error, error_reason()}.
+fs_put(Instance, Tree) when is_map(Tree) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:fs_put(Ref, Tree) end);
+fs_put(_Instance, Tree) ->
+    bad_argument("a map of files", Tree).
+
+%% @equiv output(Instance, Stream, #{})
+-spec output(instance(), stdout | stderr) -> result(binary()).
+output(Instance, Stream) ->
+    output(Instance, Stream, #{}).
+
+%% @doc What was captured of an output. With `take' it is empty afterwards, and has its whole limit
+%% again.
+-spec output(instance(), stdout | stderr, #{take => boolean()}) -> result(binary()).
+output(Instance, Stream, Options) ->
+    case wasmbeam_options:check(Options, [take]) of
+        ok ->
+            case captured(Instance, Stream, maps:get(take, Options, false)) of
+                {ok, {Bytes, _Discarded}} -> {ok, Bytes};
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+%% @doc How many bytes of an output were beyond the limit, and are lost.
+-spec output_discarded(instance(), stdout | stderr) -> result(non_neg_integer()).
+output_discarded(Instance, Stream) ->
+    case captured(Instance, Stream, false) of
+        {ok, {_Bytes, Discarded}} -> {ok, Discarded};
+        {error, _} = Error -> Error
+    end.
+
+captured(Instance, Stream, Take)
+  when is_boolean(Take), Stream =:= stdout orelse Stream =:= stderr ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:output(Ref, Stream, Take) end);
+captured(_Instance, Stream, Take) when is_boolean(Take) ->
+    bad_argument("stdout or stderr", Stream);
+captured(_Instance, _Stream, Take) ->
+    bad_argument("true or false", Take).
+
+at_path(Instance, Path, Access) when is_binary(Path) ->
+    access(Instance, fun(Ref) -> Access(Ref, Path) end);
+at_path(Instance, Path, Access) ->
+    case io_lib:char_list(Path) of
+        true -> at_path(Instance, unicode:characters_to_binary(Path), Access);
+        false -> bad_argument("a path, as a binary or string", Path)
+    end.
 
 %% @doc Renders an error for people.
 -spec format_error(error_reason() | {error, error_reason()}) -> binary().

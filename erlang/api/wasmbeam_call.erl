@@ -5,7 +5,7 @@
 %% is busy. The process can be killed between any two steps.
 -module(wasmbeam_call).
 
--export([instance/2, call/3, call/4, instantiate/4, access/1, reference/1]).
+-export([instance/2, call/3, call/4, instantiate/5, access/1, reference/1, deadline/1, remaining/1]).
 
 -export_type([instance/0]).
 
@@ -52,10 +52,11 @@ call({?TAG, Ref, _} = Instance, Function, Args, Options) ->
     run(Instance, fun() -> wasmbeam_nif:call(Ref, Function, Args, Fuel) end, Options).
 
 %% @doc Instantiates: `Bindings' has an element for each import.
--spec instantiate(instance(), [wasmbeam_imports:binding()], trap | error, map()) ->
+-spec instantiate(instance(), [wasmbeam_imports:binding()], trap | error, wasmbeam_wasi:world(),
+                  map()) ->
     {ok, [wasmbeam:value()]} | {error, wasmbeam:error_reason()}.
-instantiate({?TAG, Ref, _} = Instance, Bindings, Unknown, Options) ->
-    run(Instance, fun() -> wasmbeam_nif:instantiate(Ref, Bindings, Unknown) end, Options).
+instantiate({?TAG, Ref, _} = Instance, Bindings, Unknown, World, Options) ->
+    run(Instance, fun() -> wasmbeam_nif:instantiate(Ref, Bindings, Unknown, World) end, Options).
 
 %% @doc Does something that takes a moment only, when its turn has come.
 -spec access(fun(() -> Answer | wasmbeam_nif:again())) ->
@@ -100,10 +101,11 @@ loop({import, Import, Args}, #call{instance = Instance} = Call) ->
 loop({import, Import, Args, Index}, #call{instance = {_, Ref, _}} = Call) ->
     {ok, {Sibling, Imports}} = wasmbeam_nif:instance_sibling(Ref, Index),
     import({?TAG, Sibling, Imports}, Import, Args, Call);
-loop({question, Ticket, Question}, #call{instance = {_, Ref, _}} = Call) ->
-    Reply = wasmbeam_wasi:answer(Question, fun(Ms) -> await_wake(Ticket, Ms, Call) end),
-    check_deadline(Call),
-    loop(again(fun() -> wasmbeam_nif:reply(Ref, Reply) end), Call);
+loop({question, Ticket, Question}, #call{instance = {_, _, Imports}} = Call) ->
+    question(Ticket, Question, Imports, Call);
+loop({question, Ticket, Question, Index}, #call{instance = {_, Ref, _}} = Call) ->
+    {ok, {_Sibling, Imports}} = wasmbeam_nif:instance_sibling(Ref, Index),
+    question(Ticket, Question, Imports, Call);
 loop(again, #call{start = Start} = Call) ->
     erlang:yield(),
     loop(Start(), Call);
@@ -177,6 +179,34 @@ failure(Class, Reason, Stack, #{module := Module, name := Name}) ->
                           #{module => Module, name => Name, class => Class, reason => Reason,
                             stacktrace => Stack}).
 
+%% Does what a provided import waits for. The wait may end by the call's deadline, or by a message
+%% that must not stay in the mailbox if it comes too late.
+question(Ticket, Question, Imports, #call{instance = {_, Ref, _}, deadline = Deadline} = Call) ->
+    Host = wasmbeam_imports:wasi(Imports),
+    Answer = try
+        {reply, wasmbeam_wasi:answer(Question, Host, Ticket, remaining(Deadline))}
+    catch
+        Class:Reason:Stack -> {failed, Class, Reason, Stack}
+    end,
+    receive {?TAG, Ticket, wake} -> ok after 0 -> ok end,
+    case Answer of
+        {reply, Reply} ->
+            check_deadline(Call),
+            loop(again(fun() -> wasmbeam_nif:reply(Ref, Reply) end), Call);
+        {failed, FailedClass, FailedReason, FailedStack} ->
+            Option = option(Question),
+            Message = io_lib:format("the wasi option ~ts failed: ~0tp:~0tp",
+                                    [Option, FailedClass, FailedReason]),
+            fail(wasmbeam_error:reason(import_failed, Message,
+                                       #{key => Option, class => FailedClass,
+                                         reason => FailedReason, stacktrace => FailedStack}),
+                 Call)
+    end.
+
+option({wait, _, _}) -> stdin;
+option({output, Stream, _}) -> Stream;
+option(Question) -> element(1, Question).
+
 %% A call that is too late ends at its next step.
 check_deadline(#call{instance = {_, Ref, _}} = Call) ->
     _ = is_late(Call) andalso wasmbeam_nif:instance_interrupt(Ref, timeout),
@@ -191,18 +221,6 @@ again(Step) ->
             Answer
     end.
 
-%% Waits, but not beyond the deadline, and not if the call is cancelled.
-await_wake(Ticket, Ms, #call{deadline = Deadline}) ->
-    receive
-        {?TAG, Ticket, wake} -> ok
-    after shorter(Ms, remaining(Deadline)) -> ok
-    end,
-    receive {?TAG, Ticket, wake} -> ok after 0 -> ok end.
-
-shorter(A, infinity) -> A;
-shorter(infinity, B) -> B;
-shorter(A, B) -> min(A, B).
-
 await_turn(Ticket, #call{deadline = infinity}) ->
     receive {?TAG, Ticket, turn} -> turn end;
 await_turn(Ticket, #call{deadline = Deadline, instance = {_, Ref, _}}) ->
@@ -215,9 +233,13 @@ await_turn(Ticket, #call{deadline = Deadline, instance = {_, Ref, _}}) ->
         timeout
     end.
 
+%% @doc When a time that begins now is over, in milliseconds of the monotonic clock.
+-spec deadline(timeout()) -> integer() | infinity.
 deadline(infinity) -> infinity;
 deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
 
+%% @doc How long it is until then.
+-spec remaining(integer() | infinity) -> timeout().
 remaining(infinity) -> infinity;
 remaining(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).
 

@@ -1,7 +1,7 @@
 %% @doc What an instance's imports are bound to.
 -module(wasmbeam_imports).
 
--export([bind/3, find/3, check_functions/1]).
+-export([bind/3, find/3, check_functions/1, with_wasi/2, wasi/1]).
 
 -export_type([imports/0, binding/0, item/0, handler/0]).
 
@@ -27,7 +27,8 @@
     | {export, wasmbeam_nif:instance_ref(), binary()}
     | {value, wasmbeam:value()}.
 -opaque imports() ::
-    #{names := tuple(), functions := tuple(), handler := handler() | undefined}.
+    #{names := tuple(), functions := tuple(), handler := handler() | undefined,
+      wasi := wasmbeam_wasi:host()}.
 
 %% @doc Finds for each import of a module, in its order, what it is bound to.
 %%
@@ -44,7 +45,8 @@ bind(Names, Given, Handler) ->
             Imports = #{
                 names => list_to_tuple([{Module, Name} || {Module, Name, _, _} <- Names]),
                 functions => list_to_tuple([function(Item) || Item <- Items]),
-                handler => Handler
+                handler => Handler,
+                wasi => #{}
             },
             {ok, Bindings, Imports, StoreOf};
         {error, _} = Error ->
@@ -77,6 +79,16 @@ check_functions(Imports) ->
 
 is_implementation(Item) ->
     is_function(Item, 1) orelse is_function(Item, 2).
+
+%% @doc Adds what the embedder supplies behind WASI.
+-spec with_wasi(imports(), wasmbeam_wasi:host()) -> imports().
+with_wasi(Imports, Host) ->
+    Imports#{wasi := Host}.
+
+%% @doc What the embedder supplies behind WASI.
+-spec wasi(imports()) -> wasmbeam_wasi:host().
+wasi(#{wasi := Host}) ->
+    Host.
 
 %% What needs the engine cannot be left to each call's handler.
 item(Module, Name, true, Given) ->

@@ -5,32 +5,36 @@
 
 -export([version/0,
          compile_image/2, compile_image_dirty/2, module_imports/1, module_import_names/1,
-         module_exports/1, module_config/1, cache_info/0,
+         module_exports/1, module_exports_action/2, module_config/1, cache_info/0,
          instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2,
          instance_interrupt/2, instance_leave_line/2, instance_watch/1, instance_sibling/2,
          instance_imports/1, instance_exports/1, instance_info/1,
-         instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
+         instantiate/4, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
          reply/2, import_type/2,
          memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
          memory_write_dirty/4, memory_replace/3, memory_grow/3,
          global_get/2, global_set/3,
          table_size/2, table_get/3, table_set/4, table_grow/4,
+         wasi_new/1, wasi_new_dirty/1, fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2,
+         fs_get/2, fs_put/2, output/3,
          noop/4]).
 
 -export_type([module_ref/0, instance_ref/0, step/0, again/0]).
 
 -nifs([version/0,
        compile_image/2, compile_image_dirty/2, module_imports/1, module_import_names/1,
-       module_exports/1, module_config/1, cache_info/0,
+       module_exports/1, module_exports_action/2, module_config/1, cache_info/0,
        instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2, instance_interrupt/2,
        instance_leave_line/2, instance_watch/1, instance_sibling/2, instance_imports/1,
        instance_exports/1, instance_info/1,
-       instantiate/3, call/4, resume/1, import_return/4, import_default/1, import_fail/1, reply/2,
+       instantiate/4, call/4, resume/1, import_return/4, import_default/1, import_fail/1, reply/2,
        import_type/2,
        memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
        memory_write_dirty/4, memory_replace/3, memory_grow/3,
        global_get/2, global_set/3,
        table_size/2, table_get/3, table_set/4, table_grow/4,
+       wasi_new/1, wasi_new_dirty/1, fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2,
+       fs_get/2, fs_put/2, output/3,
        noop/4]).
 -on_load(init/0).
 
@@ -47,6 +51,8 @@
     | {import, Import :: non_neg_integer(), Args :: [wasmbeam:value()],
        Instance :: non_neg_integer()}
     | {question, Ticket :: pos_integer(), wasmbeam_wasi:question()}
+    | {question, Ticket :: pos_integer(), wasmbeam_wasi:question(),
+       Instance :: non_neg_integer()}
     | again().
 %% What to do next: nothing; `resume/1'; answer the import; `reply/2' to the question; ask again.
 -type which() :: binary() | non_neg_integer().
@@ -97,6 +103,10 @@ module_exports(_Module) -> ?NOT_LOADED.
     {ok, #{fuel := boolean(), deterministic := boolean(),
            optimize := none | speed | speed_and_size}} | failure().
 module_config(_Module) -> ?NOT_LOADED.
+
+%% @doc Whether a module exports a function of that name without parameters and results.
+-spec module_exports_action(module_ref(), binary()) -> {ok, boolean()} | failure().
+module_exports_action(_Module, _Name) -> ?NOT_LOADED.
 
 %% @doc The state of the cache of compiled modules.
 -spec cache_info() -> wasmbeam:cache_info() | failure().
@@ -150,8 +160,9 @@ instance_exports(_Instance) -> ?NOT_LOADED.
 instance_info(_Instance) -> ?NOT_LOADED.
 
 %% @doc Runs the start function.
--spec instantiate(instance_ref(), [wasmbeam_imports:binding()], trap | error) -> step().
-instantiate(_Instance, _Bindings, _UnknownImports) -> ?NOT_LOADED.
+-spec instantiate(instance_ref(), [wasmbeam_imports:binding()], trap | error,
+                  wasmbeam_wasi:world()) -> step().
+instantiate(_Instance, _Bindings, _UnknownImports, _Wasi) -> ?NOT_LOADED.
 
 %% @doc Calls a function, with fuel for it if that is a number.
 -spec call(instance_ref(), wasmbeam:func(), [wasmbeam:value()], non_neg_integer() | infinity) ->
@@ -249,6 +260,51 @@ table_set(_Instance, _Table, _Index, _Value) -> ?NOT_LOADED.
 -spec table_grow(instance_ref(), which(), non_neg_integer(), wasmbeam:value()) ->
     {ok, non_neg_integer()} | failure() | again().
 table_grow(_Instance, _Table, _Delta, _Value) -> ?NOT_LOADED.
+
+%% @doc The WASI world of one instance, from options that have been checked.
+-spec wasi_new(map()) ->
+    {ok, reference()} | {bad_option, Key :: atom(), wasmbeam:error_reason()} | failure().
+wasi_new(_Options) -> ?NOT_LOADED.
+
+%% @doc As `wasi_new/1', for many bytes.
+-spec wasi_new_dirty(map()) ->
+    {ok, reference()} | {bad_option, Key :: atom(), wasmbeam:error_reason()} | failure().
+wasi_new_dirty(_Options) -> ?NOT_LOADED.
+
+%% @doc The bytes of a guest's file.
+-spec fs_read(instance_ref(), binary()) -> {ok, binary()} | failure() | again().
+fs_read(_Instance, _Path) -> ?NOT_LOADED.
+
+%% @doc Writes a file, a directory or a symbolic link.
+-spec fs_write(instance_ref(), binary(), binary() | wasmbeam_wasi:tree() | {symlink, binary()}) ->
+    ok | failure() | again().
+fs_write(_Instance, _Path, _Contents) -> ?NOT_LOADED.
+
+%% @doc The names in a directory.
+-spec fs_list(instance_ref(), binary()) -> {ok, [binary()]} | failure() | again().
+fs_list(_Instance, _Path) -> ?NOT_LOADED.
+
+%% @doc Removes a file, or a directory with all that is in it.
+-spec fs_remove(instance_ref(), binary()) -> ok | failure() | again().
+fs_remove(_Instance, _Path) -> ?NOT_LOADED.
+
+%% @doc What is known of a file.
+-spec fs_stat(instance_ref(), binary()) -> {ok, wasmbeam:file_stat()} | failure() | again().
+fs_stat(_Instance, _Path) -> ?NOT_LOADED.
+
+%% @doc Everything at a path, by value.
+-spec fs_get(instance_ref(), binary()) ->
+    {ok, wasmbeam_wasi:tree() | binary() | {symlink, binary()}} | failure() | again().
+fs_get(_Instance, _Path) -> ?NOT_LOADED.
+
+%% @doc Replaces the whole tree.
+-spec fs_put(instance_ref(), wasmbeam_wasi:tree()) -> ok | failure() | again().
+fs_put(_Instance, _Tree) -> ?NOT_LOADED.
+
+%% @doc What was captured of an output, and how many bytes were beyond its limit.
+-spec output(instance_ref(), stdout | stderr, Take :: boolean()) ->
+    {ok, {binary(), Discarded :: non_neg_integer()}} | failure() | again().
+output(_Instance, _Stream, _Take) -> ?NOT_LOADED.
 
 %% @doc Does nothing: what calling any native function costs.
 -spec noop(term(), term(), term(), term()) -> ok | failure().

@@ -1,31 +1,300 @@
-%% @doc What WASI needs from outside of the guest.
+%% @doc A guest's WASI world: the options that it is started with, and what it needs from outside
+%% while it runs.
 -module(wasmbeam_wasi).
 
--export([answer/2]).
+-export([new/1, answer/4]).
 
--export_type([question/0, reply/0]).
+-export_type([options/0, tree/0, host/0, world/0, question/0, reply/0]).
+
+-type tree() :: #{Name :: binary() => tree() | binary() | {symlink, Target :: binary()}}.
+%% A directory: a map for a directory, a binary for a file.
+-type input() :: fun((MaxBytes :: pos_integer()) -> {ok, binary()} | eof | again) | pid().
+-type output() ::
+    capture | {capture, Limit :: non_neg_integer()} | fun((binary()) -> term())
+    | pid() | {pid(), Tag :: term()}.
+-type clock_id() :: realtime | monotonic | process_cputime_id | thread_cputime_id.
+-type options() ::
+    #{args => [binary()],
+      env => #{binary() => binary()} | [{binary(), binary()}],
+      fs => tree(),
+      preopens => [(Name :: binary()) | {Name :: binary(), Path :: binary()}],
+      stdin => binary() | input(),
+      stdout => output(),
+      stderr => output(),
+      terminal => boolean(),
+      clock => system | {fixed, Ns :: non_neg_integer()}
+             | fun((clock_id()) -> Ns :: non_neg_integer()),
+      random => system | {seed, non_neg_integer()} | fun((Size :: pos_integer()) -> binary()),
+      quotas => #{files => non_neg_integer(), bytes => non_neg_integer(),
+                  descriptors => non_neg_integer()}}.
+%% What the fields mean is in `docs/wasi.md'.
+
+-opaque host() ::
+    #{stdin => input(),
+      stdout => fun((binary()) -> term()) | {pid(), Tag :: term()},
+      stderr => fun((binary()) -> term()) | {pid(), Tag :: term()},
+      clock => fun((clock_id()) -> non_neg_integer()),
+      random => fun((pos_integer()) -> binary())}.
+%% What the embedder supplies itself. It travels with the handle of the instance.
+-type world() :: none | reference().
 
 -type question() ::
     {wait, Ns :: non_neg_integer() | infinity, Stdin :: boolean()}
     | {stdin, MaxLen :: non_neg_integer(), Nonblocking :: boolean()}
     | {output, stdout | stderr, binary()}
-    | {clock, realtime | monotonic | process_cputime_id | thread_cputime_id}
+    | {clock, clock_id()}
     | {random, Len :: non_neg_integer()}.
 %% What a guest waits for.
 -type reply() ::
-    elapsed | {stdin, binary()} | {written, non_neg_integer()} | {time, non_neg_integer()}
-    | {random, binary()} | {errno, again | io}.
+    elapsed | readable | {stdin, binary()} | {written, non_neg_integer()}
+    | {time, non_neg_integer()} | {random, binary()} | {errno, again | io}.
 
+-define(TAG, '$wasmbeam').
 -define(NS_PER_MS, 1000000).
 %% The longest time that `receive' can wait.
 -define(MAX_MS, 16#ffffffff).
+-define(MAX_U64, 16#ffffffffffffffff).
+%% The most bytes of all arguments, or of all variables, each with its end.
+-define(MAX_STRINGS, 1048576).
+%% Copying this many bytes takes about as long as a scheduler may be kept.
+-define(MANY_BYTES, 1048576).
+-define(OUTPUT_LIMIT, 16777216).
+%% For deterministic instances: 2001-09-09, because programs take 0 for «never».
+-define(FIXED_TIME, 1000000000000000000).
 
-%% @doc Does what the guest waits for. `Wait' waits for so many milliseconds, or less if the call is
-%% to end.
--spec answer(question(), fun((timeout()) -> ok)) -> elapsed.
-answer({wait, infinity, _Stdin}, Wait) ->
-    ok = Wait(infinity),
-    elapsed;
-answer({wait, Ns, _Stdin}, Wait) ->
-    ok = Wait(min(?MAX_MS, (Ns + ?NS_PER_MS - 1) div ?NS_PER_MS)),
-    elapsed.
+%% @doc Makes the world of an instance from the options that it is started with.
+-spec new(map()) -> {ok, {world(), host()}} | {error, wasmbeam:error_reason()}.
+new(#{wasi := Options} = Start) when is_map(Options) ->
+    build(maps:merge(implied(Start), Options));
+new(#{wasi := Options}) ->
+    bad_option(wasi, "a map", Options);
+new(Start) ->
+    build(implied(Start)).
+
+implied(#{deterministic := true}) ->
+    #{clock => {fixed, ?FIXED_TIME}, random => {seed, 0}};
+implied(_) ->
+    #{}.
+
+build(Options) when map_size(Options) =:= 0 ->
+    {ok, {none, #{}}};
+build(Options) ->
+    case options(maps:to_list(Options), #{}, #{}) of
+        {ok, Native, Host} -> make(Native, Host);
+        {error, _} = Error -> Error
+    end.
+
+make(Native, Host) ->
+    Made = case is_large(Native) of
+        true -> wasmbeam_nif:wasi_new_dirty(Native);
+        false -> wasmbeam_nif:wasi_new(Native)
+    end,
+    case wasmbeam_error:normalize(Made) of
+        {ok, World} ->
+            {ok, {World, Host}};
+        {bad_option, Key, {Class, #{message := Message} = Info}} ->
+            {error, wasmbeam_error:reason(Class, ["wasi option ", atom_to_list(Key), ": ", Message],
+                                          Info#{key => Key})};
+        {error, _} = Error ->
+            Error
+    end.
+
+is_large(#{fs := Tree}) when map_size(Tree) > 0 -> true;
+is_large(#{stdin := Bytes}) when is_binary(Bytes) -> byte_size(Bytes) >= ?MANY_BYTES;
+is_large(_) -> false.
+
+options([], Native, Host) ->
+    {ok, Native, Host};
+options([{Key, Value} | Rest], Native, Host) ->
+    case option(Key, Value) of
+        {native, Term} -> options(Rest, Native#{Key => Term}, Host);
+        {host, Source} -> options(Rest, Native#{Key => host}, Host#{Key => Source});
+        {bad, Expected} -> bad_option(Key, Expected, Value);
+        unknown -> unknown_option(Key)
+    end.
+
+option(args, Args) -> args(Args);
+option(env, Env) -> env(Env);
+option(fs, Tree) when is_map(Tree) -> {native, Tree};
+option(fs, _) -> {bad, "a map of files"};
+option(preopens, Preopens) -> preopens(Preopens);
+option(stdin, Bytes) when is_binary(Bytes) -> {native, Bytes};
+option(stdin, Source) when is_function(Source, 1); is_pid(Source) -> {host, Source};
+option(stdin, _) -> {bad, "a binary, a fun of arity 1 or a pid"};
+option(Stream, Sink) when Stream =:= stdout; Stream =:= stderr -> output(Sink);
+option(terminal, Is) when is_boolean(Is) -> {native, Is};
+option(terminal, _) -> {bad, "true or false"};
+option(clock, system) -> {native, system};
+option(clock, {fixed, Ns}) when is_integer(Ns), Ns >= 0, Ns =< ?MAX_U64 -> {native, {fixed, Ns}};
+option(clock, Clock) when is_function(Clock, 1) -> {host, Clock};
+option(clock, _) -> {bad, "system, {fixed, Nanoseconds} or a fun of arity 1"};
+option(random, system) -> {native, system};
+option(random, {seed, Seed}) when is_integer(Seed), Seed >= 0, Seed =< ?MAX_U64 ->
+    {native, {seed, Seed}};
+option(random, Random) when is_function(Random, 1) -> {host, Random};
+option(random, _) -> {bad, "system, {seed, Integer} or a fun of arity 1"};
+option(quotas, Quotas) -> quotas(Quotas);
+option(_, _) -> unknown.
+
+args(Args) ->
+    case is_list(Args) andalso length_of(Args) of
+        Length when is_integer(Length) ->
+            strings(Args, {native, Args}, "a list of binaries without zero bytes");
+        _ ->
+            {bad, "a list of binaries without zero bytes"}
+    end.
+
+length_of(List) ->
+    try length(List) catch error:badarg -> improper end.
+
+strings(Strings, Good, Expected) ->
+    case lists:all(fun is_string/1, Strings) of
+        true ->
+            Size = lists:sum([byte_size(String) + 1 || String <- Strings]),
+            if
+                Size =< ?MAX_STRINGS -> Good;
+                true -> {bad, "no more than 1 MiB in all"}
+            end;
+        false ->
+            {bad, Expected}
+    end.
+
+is_string(Bytes) ->
+    is_binary(Bytes) andalso binary:match(Bytes, <<0>>) =:= nomatch.
+
+env(Env) when is_map(Env) ->
+    env(lists:sort(maps:to_list(Env)));
+env(Env) ->
+    Expected = "a map or list of pairs of binaries without zero bytes, names without =",
+    IsPair = fun
+        ({Name, Value}) when is_binary(Name), is_binary(Value) ->
+            Name =/= <<>> andalso binary:match(Name, <<"=">>) =:= nomatch;
+        (_) ->
+            false
+    end,
+    case is_list(Env) andalso is_integer(length_of(Env)) andalso lists:all(IsPair, Env) of
+        true -> strings([<<Name/binary, $=, Value/binary>> || {Name, Value} <- Env],
+                        {native, Env}, Expected);
+        false -> {bad, Expected}
+    end.
+
+preopens(Preopens) ->
+    Pair = fun
+        ({Name, Path}) when is_binary(Name), is_binary(Path) -> {true, {Name, Path}};
+        (Name) when is_binary(Name) -> {true, {Name, Name}};
+        (_) -> false
+    end,
+    Length = is_list(Preopens) andalso length_of(Preopens),
+    case is_integer(Length) andalso lists:filtermap(Pair, Preopens) of
+        Pairs when length(Pairs) =:= Length -> {native, Pairs};
+        _ -> {bad, "a list of names, or of pairs of a name and a path, as binaries"}
+    end.
+
+output(capture) -> {native, {capture, ?OUTPUT_LIMIT}};
+output({capture, Limit}) when is_integer(Limit), Limit >= 0, Limit =< ?MAX_U64 ->
+    {native, {capture, Limit}};
+output(Sink) when is_function(Sink, 1) -> {host, Sink};
+output(Pid) when is_pid(Pid) -> {host, {Pid, wasmbeam_output}};
+output({Pid, Tag}) when is_pid(Pid) -> {host, {Pid, Tag}};
+output(_) -> {bad, "capture, {capture, Limit}, a fun of arity 1, a pid or {pid, Tag}"}.
+
+quotas(Quotas) when is_map(Quotas) ->
+    Default = #{files => 65536, bytes => 1 bsl 30, descriptors => 1024},
+    Greatest = #{files => 1 bsl 24, bytes => 64 bsl 30, descriptors => 1 bsl 16},
+    IsGood = fun({Key, Value}) ->
+        is_integer(Value) andalso Value >= 0 andalso Value =< maps:get(Key, Greatest, -1)
+    end,
+    case lists:all(IsGood, maps:to_list(Quotas)) of
+        true ->
+            #{files := Files, bytes := Bytes, descriptors := Descriptors} =
+                maps:merge(Default, Quotas),
+            {native, {Files, Bytes, Descriptors}};
+        false ->
+            {bad, "a map of: files (at most 2^24), bytes (64 GiB), descriptors (2^16)"}
+    end;
+quotas(_) ->
+    {bad, "a map of files, bytes and descriptors"}.
+
+bad_option(Key, Expected, Value) ->
+    Message = io_lib:format("option ~ts: expected ~ts", [Key, Expected]),
+    {error, wasmbeam_error:reason(bad_argument, Message,
+                                  #{key => Key, expected => list_to_binary(Expected),
+                                    value => Value})}.
+
+unknown_option(Key) ->
+    Known = "args, env, fs, preopens, stdin, stdout, stderr, terminal, clock, random, quotas",
+    Message = io_lib:format("~0tp is no option of wasi, which are: ~ts", [Key, Known]),
+    {error, wasmbeam_error:reason(bad_argument, Message,
+                                  #{key => Key, value => Key,
+                                    expected => list_to_binary(["an option of: ", Known])})}.
+
+%% @doc Does what the guest waits for, unless the message with that ticket says that it need not, or
+%% so many milliseconds are over. Exceptions of the embedder's functions are let through.
+-spec answer(question(), host(), Ticket :: pos_integer(), timeout()) -> reply().
+answer({wait, Ns, true}, #{stdin := Source}, Ticket, Left) ->
+    await_input(Source, Ticket, min_ms(Ns, Left));
+answer({wait, Ns, _Stdin}, _Host, Ticket, Left) ->
+    receive {?TAG, Ticket, wake} -> elapsed after min_ms(Ns, Left) -> elapsed end;
+answer({stdin, Max, _Nonblocking}, #{stdin := Source}, Ticket, Left) ->
+    read(Source, Max, Ticket, Left);
+answer({output, Stream, Bytes}, Host, _Ticket, _Left) ->
+    _ = case Host of
+        #{Stream := {Pid, Tag}} -> Pid ! {Tag, Stream, Bytes};
+        #{Stream := Sink} -> Sink(Bytes)
+    end,
+    {written, byte_size(Bytes)};
+answer({clock, Id}, #{clock := Clock}, _Ticket, _Left) ->
+    case Clock(Id) of
+        Ns when is_integer(Ns), Ns >= 0, Ns =< ?MAX_U64 -> {time, Ns};
+        Other -> error({bad_result, Other})
+    end;
+answer({random, Size}, #{random := Random}, _Ticket, _Left) ->
+    case Random(Size) of
+        Bytes when byte_size(Bytes) =:= Size -> {random, Bytes};
+        Other -> error({bad_result, Other})
+    end.
+
+min_ms(infinity, Left) -> Left;
+min_ms(Ns, Left) ->
+    Ms = min(?MAX_MS, (Ns + ?NS_PER_MS - 1) div ?NS_PER_MS),
+    case Left of
+        infinity -> Ms;
+        _ -> min(Ms, Left)
+    end.
+
+%% A function is asked when the guest reads, not before: that cannot be taken back.
+await_input(Source, _Ticket, _Ms) when is_function(Source) ->
+    readable;
+await_input(Pid, Ticket, Ms) ->
+    case ask(Pid, 0, Ticket, Ms) of
+        none -> elapsed;
+        {ok, <<>>} -> readable;
+        again -> readable;
+        Answer -> input(Answer)
+    end.
+
+read(Source, Max, _Ticket, _Left) when is_function(Source) ->
+    input(Source(Max));
+read(Pid, Max, Ticket, Left) ->
+    case ask(Pid, Max, Ticket, Left) of
+        none -> {errno, again};
+        Answer -> input(Answer)
+    end.
+
+input({ok, Bytes}) when is_binary(Bytes) -> {stdin, Bytes};
+input(eof) -> {stdin, <<>>};
+input(again) -> {errno, again};
+input(Other) -> error({bad_result, Other}).
+
+%% Asks a process for input. An answer that is late finds no way here.
+ask(Pid, Max, Ticket, Ms) ->
+    Ref = monitor(process, Pid, [{alias, reply_demonitor}]),
+    Pid ! {wasmbeam_input, Ref, Max},
+    Answer = receive
+        {Ref, Given} -> Given;
+        {'DOWN', Ref, process, _, _} -> eof;
+        {?TAG, Ticket, wake} -> none
+    after Ms -> none
+    end,
+    true = demonitor(Ref, [flush]),
+    receive {Ref, _} -> Answer after 0 -> Answer end.

@@ -160,6 +160,16 @@ impl Module {
             .filter(|index| *index < self.visible_exports)
     }
 
+    /// Whether it exports a function of that name without parameters and results.
+    #[must_use]
+    pub fn exports_action(&self, name: &str) -> bool {
+        self.export_index(name)
+            .and_then(|index| self.exports.get(index)?.signature.as_deref())
+            .is_some_and(|signature| {
+                signature.params.is_empty() && signature.results.is_empty()
+            })
+    }
+
     pub(crate) fn inner(&self) -> &wasmtime::Module {
         &self.inner
     }

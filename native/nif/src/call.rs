@@ -3,16 +3,18 @@
 //! Each function answers with the next thing to do: `{ok, Results}` or `{error, Reason}` when the
 //! call is over; `yield` when its time slice is (call `resume/1`); `{import, Import, Args}` or
 //! `{import, Import, Args, Instance}` when the guest calls an import (answer by `import_return/2`
-//! or `import_fail/1`); `{question, Ticket, Question}` when a provided import needs something from outside
-//! (answer by `reply/2`; the message `{'$wasmbeam', Ticket, wake}` ends a wait); `{queued, Ticket}` when others are in line first (wait for the message
-//! `{'$wasmbeam', Ticket, turn}` and ask again); `again` when somebody is at it for a moment.
+//! or `import_fail/1`); `{question, Ticket, Question}` or `{question, Ticket, Question, Instance}`
+//! when a provided import needs something from outside (answer by `reply/2` or `import_fail/1`; the
+//! message `{'$wasmbeam', Ticket, wake}` ends a wait); `{queued, Ticket}` when others are in line
+//! first (wait for the message `{'$wasmbeam', Ticket, turn}` and ask again); `again` when somebody
+//! is at it for a moment.
 
 use std::sync::Arc;
 
 use rustler::schedule::consume_timeslice;
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Encoder, Env, ResourceArc, Term};
-use wasmbeam_core::store::{Answer, Binding, Instantiate, Step, Target, UnknownImports};
+use wasmbeam_core::store::{Answer, Binding, Instantiate, Step, Target, UnknownImports, Wasi};
 use wasmbeam_core::{Error, Export, Signature, TableSelector};
 
 use crate::atoms;
@@ -24,13 +26,15 @@ use crate::term::{self, FuncRes};
 use crate::wasi;
 
 /// Makes the guest ready and runs its start function. `bindings` has one element for each import:
-/// `default`, `host`, `new`, `{export, Instance, Name}` or `{value, Value}`.
+/// `default`, `host`, `new`, `{export, Instance, Name}` or `{value, Value}`. `wasi` is what `wasi_new/1`
+/// gave, or `none`.
 #[rustler::nif]
 fn instantiate<'a>(
     env: Env<'a>,
     instance: Term<'a>,
     bindings: Term<'a>,
     unknown_imports: Atom,
+    wasi: Term<'a>,
 ) -> Term<'a> {
     let prepared = instance::decode(instance).and_then(|instance| {
         let module = Arc::clone(instance.module());
@@ -45,20 +49,23 @@ fn instantiate<'a>(
             index: instance.index,
             module,
             imports,
-            wasi: Box::default(),
+            wasi: Wasi::default(),
             unknown_imports: if unknown_imports == atoms::error() {
                 UnknownImports::Error
             } else {
                 UnknownImports::Call
             },
         };
-        Ok((instance, request))
+        Ok((instance, request, wasi::decode(wasi)?))
     });
     match prepared {
-        Ok((instance, request)) => {
-            let outcome = instance
-                .store
-                .call(env, &instance, |coroutine| coroutine.instantiate(request));
+        Ok((instance, mut request, wasi)) => {
+            let outcome = instance.store.call(env, &instance, |coroutine| {
+                if let Some(state) = wasi.and_then(|wasi| wasi.take()) {
+                    request.wasi = Wasi::State(state);
+                }
+                coroutine.instantiate(request)
+            });
             answer(env, &instance, outcome)
         }
         Err(failure) => (atoms::error(), failure).encode(env),
@@ -328,8 +335,17 @@ fn answer<'a>(
                 (atoms::import(), call.import, args, call.instance).encode(env)
             }
         }
-        Ok(Outcome::Question { ticket, question }) => {
-            (atoms::question(), ticket, wasi::question(env, &question)).encode(env)
+        Ok(Outcome::Question {
+            ticket,
+            question,
+            instance: asking,
+        }) => {
+            let question = wasi::question(env, &question);
+            if asking == instance.index {
+                (atoms::question(), ticket, question).encode(env)
+            } else {
+                (atoms::question(), ticket, question, asking).encode(env)
+            }
         }
         Ok(Outcome::Yielded) => {
             // The slice is used up: let others run before the next.

@@ -1,6 +1,7 @@
 //! Errors as `{error, {Class, Info}}`.
 
 use rustler::{Atom, Encoder, Env, Term};
+use wasmbeam_core::wasi::Errno;
 use wasmbeam_core::{Error, Frame, Interruption};
 
 use crate::atoms;
@@ -15,6 +16,11 @@ pub enum Failure<'a> {
         position: Option<usize>,
         expected: String,
         value: Term<'a>,
+    },
+    /// An operation on a guest's files failed.
+    File {
+        errno: Errno,
+        path: Vec<u8>,
     },
 }
 
@@ -54,6 +60,14 @@ impl Encoder for Failure<'_> {
                 info.put(atoms::expected(), expected.as_str());
                 info.put(atoms::value(), value.in_env(env));
                 info.reason(atoms::bad_argument())
+            }
+            Self::File { errno, path } => {
+                let code = posix(*errno);
+                let shown = String::from_utf8_lossy(path);
+                let mut info = Info::new(env, &format!("{shown}: {code}"));
+                info.put(atoms::code(), atom(env, &code));
+                info.put(atoms::path(), term::Bytes(path));
+                info.reason(atoms::file_error())
             }
         }
     }
@@ -109,6 +123,11 @@ impl<'a> Info<'a> {
         let env = self.env;
         (class, self.map()).encode(env)
     }
+}
+
+/// The name of an error number as Erlang's `file` has it, such as `enoent`.
+pub fn posix(errno: Errno) -> String {
+    format!("e{errno:?}").to_lowercase()
 }
 
 /// `{Class, Info}`.

@@ -8,6 +8,7 @@ mod access;
 mod atoms;
 mod call;
 mod error;
+mod files;
 mod instance;
 mod module;
 mod reaper;

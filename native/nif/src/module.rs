@@ -140,6 +140,15 @@ fn module_config<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
     )
 }
 
+/// Whether the module exports a function of that name without parameters and results.
+#[rustler::nif]
+fn module_exports_action<'a>(env: Env<'a>, module: Term<'a>, name: &str) -> Term<'a> {
+    error::result(
+        env,
+        decode(module).map(|module| module.0.exports_action(name)),
+    )
+}
+
 /// `[#{name, kind, type}]`, in the module's order.
 #[rustler::nif]
 fn module_exports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {

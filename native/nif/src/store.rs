@@ -126,6 +126,8 @@ pub enum Outcome {
     Question {
         ticket: u64,
         question: Question,
+        /// Which of the store's instances asks.
+        instance: usize,
     },
     Yielded,
 }
@@ -399,13 +401,17 @@ impl SharedStore {
                 control.suspend(Phase::AtImport);
                 Outcome::Import(call)
             }
-            Step::Question { question, .. } => {
+            Step::Question { question, instance } => {
                 let ticket = tickets::next();
                 control.suspend(Phase::AtImport);
                 if let Holder::Caller(calls) = &mut control.holder {
                     calls.waits_for = Some(ticket);
                 }
-                Outcome::Question { ticket, question }
+                Outcome::Question {
+                    ticket,
+                    question,
+                    instance,
+                }
             }
             Step::Yielded => {
                 control.counters.yields += 1;

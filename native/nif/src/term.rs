@@ -71,7 +71,16 @@ pub fn map<'a>(env: Env<'a>, pairs: &[(Term<'a>, Term<'a>)]) -> Term<'a> {
     Term::map_from_pairs(env, pairs).unwrap_or_else(|_| Term::map_new(env))
 }
 
-/// The bytes of a small binary.
+/// Bytes that become a binary.
+pub struct Bytes<'b>(pub &'b [u8]);
+
+impl Encoder for Bytes<'_> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        binary(env, self.0)
+    }
+}
+
+/// Bytes as a binary.
 pub fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
     NewBinary::from_slice(env, bytes).into()
 }

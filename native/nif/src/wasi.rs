@@ -1,12 +1,18 @@
-//! What a guest asks of the embedder through WASI, as terms.
+//! A guest's WASI world as terms: what it is started with, and what it asks of the embedder.
 
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
 use rustler::types::tuple::get_tuple;
-use rustler::{Atom, Binary, Encoder, Env, Term};
-use wasmbeam_core::wasi::{ClockId, Errno, OutputStream};
-use wasmbeam_core::{Question, Reply};
+use rustler::{Atom, Binary, Encoder, Env, MapIterator, Resource, ResourceArc, Term};
+use wasmbeam_core::wasi::{
+    ClockId, ClockSource, ConfigError, Errno, Node, OutputSink, OutputStream, Preopen, Quotas,
+    RandomSource, StdinSource, WasiConfig, WasiState,
+};
+use wasmbeam_core::{Error, Question, Reply};
 
 use crate::atoms;
-use crate::error::Failure;
+use crate::error::{Failure, posix};
 use crate::term;
 
 /// `{wait, Ns | infinity, Stdin}`, `{stdin, MaxLen, Nonblocking}`, `{output, Stream, Bytes}`,
@@ -44,12 +50,15 @@ pub fn question<'a>(env: Env<'a>, question: &Question) -> Term<'a> {
     }
 }
 
-/// `elapsed`, `{stdin, Bytes}`, `{written, Count}`, `{time, Ns}`, `{random, Bytes}` or
+/// `elapsed`, `readable`, `{stdin, Bytes}`, `{written, Count}`, `{time, Ns}`, `{random, Bytes}` or
 /// `{errno, again | io}`.
 pub fn reply(term: Term<'_>) -> Result<Reply, Failure<'_>> {
     let wrong = || Failure::bad("a reply to the guest's question", term);
     if term.decode::<Atom>().is_ok_and(|a| a == atoms::elapsed()) {
         return Ok(Reply::Elapsed);
+    }
+    if term.decode::<Atom>().is_ok_and(|a| a == atoms::readable()) {
+        return Ok(Reply::Readable);
     }
     let parts = get_tuple(term).map_err(|_| wrong())?;
     let [tag, value] = parts[..] else {
@@ -73,5 +82,216 @@ pub fn reply(term: Term<'_>) -> Result<Reply, Failure<'_>> {
         }
     } else {
         Err(wrong())
+    }
+}
+
+/// The WASI world of an instance that is not instantiated yet.
+pub struct WasiRes(Mutex<Option<Box<WasiState>>>);
+
+#[rustler::resource_impl]
+impl Resource for WasiRes {}
+
+impl WasiRes {
+    /// There is one world for one instance.
+    pub fn take(&self) -> Option<Box<WasiState>> {
+        self.0.lock().take()
+    }
+}
+
+/// What `wasi_new/1` gave, or `none`.
+pub fn decode(term: Term<'_>) -> Result<Option<ResourceArc<WasiRes>>, Failure<'_>> {
+    if term.decode::<Atom>().is_ok_and(|a| a == atoms::none()) {
+        return Ok(None);
+    }
+    term.decode()
+        .map(Some)
+        .map_err(|_| Failure::bad("the WASI world of one instance", term))
+}
+
+/// Makes the world that the options describe: `{ok, World}` or `{bad_option, Key, Reason}`. Every
+/// option is as `wasmbeam_wasi` leaves it.
+#[rustler::nif]
+fn wasi_new<'a>(env: Env<'a>, options: Term<'a>) -> Term<'a> {
+    create(env, options)
+}
+
+/// For what takes longer than a scheduler may be kept.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn wasi_new_dirty<'a>(env: Env<'a>, options: Term<'a>) -> Term<'a> {
+    create(env, options)
+}
+
+fn create<'a>(env: Env<'a>, options: Term<'a>) -> Term<'a> {
+    let made = config(options).and_then(|config| {
+        WasiState::new(config).map_err(|error| (culprit(&error), refusal(&error)))
+    });
+    match made {
+        Ok(state) => {
+            let world = ResourceArc::new(WasiRes(Mutex::new(Some(Box::new(state)))));
+            (atoms::ok(), world).encode(env)
+        }
+        Err((key, failure)) => (atoms::bad_option(), key, failure).encode(env),
+    }
+}
+
+fn culprit(error: &ConfigError) -> Atom {
+    match error {
+        ConfigError::InvalidString | ConfigError::StringsTooLong => atoms::env(),
+        ConfigError::NotADirectory | ConfigError::Files(_) => atoms::fs(),
+        ConfigError::QuotaTooGreat => atoms::quotas(),
+        ConfigError::Preopen { .. } => atoms::preopens(),
+    }
+}
+
+fn refusal<'a>(error: &ConfigError) -> Failure<'a> {
+    let message = match error {
+        ConfigError::Files(errno) => format!("the tree of files is refused: {}", posix(*errno)),
+        ConfigError::Preopen { name, reason } => {
+            format!("the preopened directory {name} is refused: {}", posix(*reason))
+        }
+        error => error.to_string(),
+    };
+    Failure::Core(Error::BadArgument { message })
+}
+
+type Refused<'a> = (Atom, Failure<'a>);
+
+fn config(options: Term<'_>) -> Result<WasiConfig, Refused<'_>> {
+    let mut config = WasiConfig::default();
+    let option = |key: Atom| options.map_get(key).ok();
+    let wrong = |key: Atom, term| (key, Failure::bad("an option of wasi", term));
+    if let Some(term) = option(atoms::args()) {
+        let args: Vec<Binary> = term.decode().map_err(|_| wrong(atoms::args(), term))?;
+        config.args = args.iter().map(|arg| arg.to_vec()).collect();
+    }
+    if let Some(term) = option(atoms::env()) {
+        config.env = pairs(term).ok_or_else(|| wrong(atoms::env(), term))?;
+    }
+    if let Some(term) = option(atoms::fs()) {
+        config.files = node(term).map_err(|failure| (atoms::fs(), failure))?;
+    }
+    if let Some(term) = option(atoms::preopens()) {
+        let preopens = pairs(term).ok_or_else(|| wrong(atoms::preopens(), term))?;
+        config.preopens = preopens
+            .into_iter()
+            .map(|(name, path)| Preopen { name, path })
+            .collect();
+    }
+    if let Some(term) = option(atoms::stdin()) {
+        config.stdin = match term.decode::<Binary>() {
+            Ok(bytes) => StdinSource::Bytes(bytes.to_vec()),
+            Err(_) => StdinSource::Embedder,
+        };
+    }
+    for (key, sink) in [
+        (atoms::stdout(), &mut config.stdout),
+        (atoms::stderr(), &mut config.stderr),
+    ] {
+        if let Some(term) = option(key) {
+            *sink = match tagged(term, atoms::capture()) {
+                Some(limit) => OutputSink::Capture { limit },
+                None => OutputSink::Embedder,
+            };
+        }
+    }
+    if let Some(term) = option(atoms::clock()) {
+        config.clock = match tagged(term, atoms::fixed()) {
+            Some(time) => ClockSource::Fixed(time),
+            None if is_system(term) => ClockSource::System,
+            None => ClockSource::Embedder,
+        };
+    }
+    if let Some(term) = option(atoms::random()) {
+        config.random = match tagged(term, atoms::seed()) {
+            Some(seed) => RandomSource::Seed(seed),
+            None if is_system(term) => RandomSource::System,
+            None => RandomSource::Embedder,
+        };
+    }
+    if let Some(term) = option(atoms::quotas()) {
+        let (files, bytes, descriptors) =
+            term.decode().map_err(|_| wrong(atoms::quotas(), term))?;
+        config.quotas = Quotas {
+            files,
+            bytes,
+            descriptors,
+        };
+    }
+    if let Some(term) = option(atoms::terminal()) {
+        config.terminal = term.decode().map_err(|_| wrong(atoms::terminal(), term))?;
+    }
+    Ok(config)
+}
+
+fn pairs(term: Term<'_>) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+    let pairs: Vec<(Binary, Binary)> = term.decode().ok()?;
+    Some(
+        pairs
+            .iter()
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect(),
+    )
+}
+
+/// The number of `{Tag, Number}`.
+fn tagged(term: Term<'_>, tag: Atom) -> Option<u64> {
+    let (found, number): (Atom, u64) = term.decode().ok()?;
+    (found == tag).then_some(number)
+}
+
+fn is_system(term: Term<'_>) -> bool {
+    term.decode::<Atom>().is_ok_and(|a| a == atoms::system())
+}
+
+/// More than any filesystem takes, and little enough for the stack of a dirty scheduler.
+const MAX_DEPTH: usize = 300;
+
+/// Reads a tree of files: a map for a directory, a binary for a file, `{symlink, Target}`.
+pub fn node(term: Term<'_>) -> Result<Node, Failure<'_>> {
+    node_at(term, 0)
+}
+
+fn node_at(term: Term<'_>, depth: usize) -> Result<Node, Failure<'_>> {
+    if depth > MAX_DEPTH {
+        return Err(Failure::Core(Error::BadArgument {
+            message: format!("the tree of files is more than {MAX_DEPTH} directories deep"),
+        }));
+    }
+    if let Ok(bytes) = term.decode::<Binary>() {
+        return Ok(Node::File(bytes.to_vec()));
+    }
+    if let Some(entries) = MapIterator::new(term) {
+        let mut directory = BTreeMap::new();
+        for (name, entry) in entries {
+            let name: Binary = name
+                .decode()
+                .map_err(|_| Failure::bad("the name of a file, as a binary", name))?;
+            directory.insert(name.to_vec(), node_at(entry, depth + 1)?);
+        }
+        return Ok(Node::Directory(directory));
+    }
+    if let Ok((tag, target)) = term.decode::<(Atom, Binary)>()
+        && tag == atoms::symlink()
+    {
+        return Ok(Node::Symlink(target.to_vec()));
+    }
+    Err(Failure::bad(
+        "a binary for a file, a map for a directory, or {symlink, Target}",
+        term,
+    ))
+}
+
+/// The tree as `node` reads it.
+pub fn encode_node<'a>(env: Env<'a>, node: &Node) -> Term<'a> {
+    match node {
+        Node::File(bytes) => term::binary(env, bytes),
+        Node::Symlink(target) => (atoms::symlink(), term::Bytes(target)).encode(env),
+        Node::Directory(entries) => {
+            let pairs: Vec<_> = entries
+                .iter()
+                .map(|(name, entry)| (term::binary(env, name), encode_node(env, entry)))
+                .collect();
+            term::map(env, &pairs)
+        }
     }
 }

@@ -1,13 +1,11 @@
 //! What Emscripten's C library imports beside WASI and system calls.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
 use wasmtime::{AsContext, AsContextMut, FuncType, Memory, Val, ValType};
 
-use super::{NativeCall, raw, sized, wasi};
+use super::{NativeCall, Question, Reply, raw, sized, wasi};
 use crate::error::{Error, Result, TrapInfo};
-use crate::store::{Context, instances};
-use crate::wasi::{OutputStream, Width};
+use crate::store::{Context, frames, instances};
+use crate::wasi::{ClockId, OutputStream, Width};
 
 /// `ENOSYS` as Emscripten numbers it.
 const ENOSYS: i32 = 52;
@@ -110,7 +108,7 @@ impl Function {
         self == Self::LongJump
     }
 
-    pub(super) fn run(
+    pub(super) async fn run(
         self,
         context: &mut Context<'_>,
         call: &NativeCall<'_>,
@@ -138,8 +136,8 @@ impl Function {
                     state.note(OutputStream::Stderr, &text);
                 })?;
             }
-            Self::DateNow => answer(f64_val(since_epoch().as_secs_f64() * 1e3)),
-            Self::GetNow => answer(f64_val(monotonic_ms())),
+            Self::DateNow => answer(milliseconds(context, call, ClockId::Realtime).await?),
+            Self::GetNow => answer(milliseconds(context, call, ClockId::Monotonic).await?),
             Self::GetNowIsMonotonic => answer(Val::I32(1)),
             Self::GetHeapMax => answer(sized(call.width, heap_max(call.width))),
             Self::MemoryCopy => memory_copy(context, call, arg(0), arg(1), arg(2))?,
@@ -171,19 +169,23 @@ fn matches(pattern: &str, types: impl ExactSizeIterator<Item = ValType>, width: 
         })
 }
 
-fn f64_val(value: f64) -> Val {
-    Val::F64(value.to_bits())
-}
-
-fn since_epoch() -> std::time::Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-}
-
-fn monotonic_ms() -> f64 {
-    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    START.elapsed().as_secs_f64() * 1e3
+/// What a clock of the guest's WASI world shows, as JavaScript tells the time.
+async fn milliseconds(
+    context: &mut Context<'_>,
+    call: &NativeCall<'_>,
+    id: ClockId,
+) -> Result<Val> {
+    let time = wasi::with_state(context, call.instance, |state, _| state.time(id))?;
+    let time = match time {
+        Some(time) => time,
+        None => match frames::ask(context, call.instance, Question::Clock { id }).await? {
+            Reply::Time(time) => wasi::with_state(context, call.instance, |state, _| {
+                state.told_time(id, time)
+            })?,
+            _ => 0,
+        },
+    };
+    Ok(Val::F64((time as f64 / 1e6).to_bits()))
 }
 
 fn heap_max(width: Width) -> u64 {

@@ -75,7 +75,7 @@ impl Native {
     ) -> Result<()> {
         match self {
             Self::Wasi(import) => import.run(context, &call, results).await,
-            Self::Emscripten(function) => function.run(context, &call, results),
+            Self::Emscripten(function) => function.run(context, &call, results).await,
             Self::Syscall(import) => import.run(context, &call, results).await,
             Self::Invoke => invoke::run(context, &call, results).await,
         }

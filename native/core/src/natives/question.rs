@@ -53,6 +53,8 @@ pub enum Reply {
     Elapsed,
     /// Bytes of standard input; none means its end.
     Stdin(Vec<u8>),
+    /// There is input that a read would ask for: only for a wait.
+    Readable,
     /// So many bytes of output were taken.
     Written(u64),
     /// The time in nanoseconds.
@@ -66,6 +68,7 @@ impl Reply {
         match self {
             Self::Elapsed => Answer::Elapsed,
             Self::Stdin(bytes) => Answer::Stdin(bytes),
+            Self::Readable => Answer::Readable,
             Self::Written(count) => Answer::Written(*count),
             Self::Time(time) => Answer::Time(*time),
             Self::Random(bytes) => Answer::Random(bytes),

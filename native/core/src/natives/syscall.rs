@@ -2,23 +2,25 @@
 
 use wasmtime::{FuncType, Val};
 
-use super::wasi::{same_types, with_state};
-use super::{NativeCall, Question, raw};
+use super::wasi::{Passing, with_state};
+use super::{NativeCall, Question};
 use crate::emscripten::syscalls::{self, Outcome, Syscall};
 use crate::error::Result;
 use crate::store::{Context, frames};
 use crate::wasi::Width;
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Import(Syscall);
+pub(crate) struct Import {
+    syscall: Syscall,
+    passing: Passing,
+}
 
 impl Import {
     pub(super) fn find(name: &str, ty: &FuncType, width: Width) -> Option<Self> {
         let syscall = Syscall::from_name(name)?;
-        (same_types(ty.params(), syscall.value_types(width))
-            && ty.results().len() == 1
-            && ty.results().all(|ty| ty.is_i32()))
-        .then_some(Self(syscall))
+        let passing = Passing::find(ty.params(), syscall.value_types(width))?;
+        (ty.results().len() == 1 && ty.results().all(|ty| ty.is_i32()))
+            .then_some(Self { syscall, passing })
     }
 
     pub(super) async fn run(
@@ -27,9 +29,10 @@ impl Import {
         call: &NativeCall<'_>,
         results: &mut [Val],
     ) -> Result<()> {
-        let args: smallvec::SmallVec<[u64; 6]> = call.params.iter().map(raw).collect();
+        let types = self.syscall.value_types(call.width);
+        let args = self.passing.arguments(call.params, types);
         let mut outcome = with_state(context, call.instance, |state, memory| {
-            syscalls::call(state, memory, self.0, call.width, &args)
+            syscalls::call(state, memory, self.syscall, call.width, &args)
         })?;
         loop {
             let request = match outcome {

@@ -1,5 +1,6 @@
 //! WASI preview 1 as imports of a guest.
 
+use smallvec::SmallVec;
 use wasmtime::{FuncType, Val, ValType};
 
 use super::{NativeCall, Question, raw};
@@ -11,6 +12,17 @@ use crate::wasi::{self, Abi, Answer, Function, Outcome, ValueType, Version, Wasi
 pub(crate) struct Import {
     function: Function,
     abi: Abi,
+    passing: Passing,
+}
+
+/// How 64-bit integers are passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passing {
+    /// As they are.
+    Whole,
+    /// As two 32-bit ones, the lower half first: Emscripten does so where it was not told that
+    /// JavaScript has 64-bit integers.
+    Halves,
 }
 
 impl Import {
@@ -18,12 +30,12 @@ impl Import {
         let version = Version::from_module(namespace)?;
         let function = Function::from_name(name)?;
         let returns = usize::from(function.returns_errno());
-        let matches = same_types(ty.params(), function.value_types(width))
-            && ty.results().len() == returns
-            && ty.results().all(|ty| ty.is_i32());
+        let passing = Passing::find(ty.params(), function.value_types(width))?;
+        let matches = ty.results().len() == returns && ty.results().all(|ty| ty.is_i32());
         matches.then_some(Self {
             function,
             abi: Abi { width, version },
+            passing,
         })
     }
 
@@ -33,7 +45,8 @@ impl Import {
         call: &NativeCall<'_>,
         results: &mut [Val],
     ) -> Result<()> {
-        let args: smallvec::SmallVec<[u64; 9]> = call.params.iter().map(raw).collect();
+        let types = self.function.value_types(self.abi.width);
+        let args = self.passing.arguments(call.params, types);
         let mut outcome = with_state(context, call.instance, |state, memory| {
             wasi::call(state, memory, self.function, self.abi, &args)
         })?;
@@ -67,18 +80,55 @@ impl Import {
     }
 }
 
-/// Whether a type's parameters are those that a function has.
-pub(super) fn same_types(
-    actual: impl ExactSizeIterator<Item = ValType>,
-    expected: impl ExactSizeIterator<Item = ValueType>,
-) -> bool {
-    actual.len() == expected.len()
-        && actual
-            .zip(expected)
-            .all(|(actual, expected)| match expected {
-                ValueType::I32 => actual.is_i32(),
-                ValueType::I64 => actual.is_i64(),
+impl Passing {
+    /// How a type's parameters pass those that a function has, if they do.
+    pub(super) fn find(
+        actual: impl Iterator<Item = ValType>,
+        expected: impl Iterator<Item = ValueType>,
+    ) -> Option<Self> {
+        let is = |actual: &ValType, expected: &ValueType| match expected {
+            ValueType::I32 => actual.is_i32(),
+            ValueType::I64 => actual.is_i64(),
+        };
+        let actual: SmallVec<[ValType; 12]> = actual.collect();
+        let expected: SmallVec<[ValueType; 9]> = expected.collect();
+        let same = |expected: &[ValueType]| {
+            actual.len() == expected.len() && actual.iter().zip(expected).all(|(a, e)| is(a, e))
+        };
+        if same(&expected) {
+            return Some(Self::Whole);
+        }
+        let halves: SmallVec<[ValueType; 12]> = expected
+            .iter()
+            .flat_map(|ty| match ty {
+                ValueType::I32 => &[ValueType::I32] as &[_],
+                ValueType::I64 => &[ValueType::I32, ValueType::I32],
             })
+            .copied()
+            .collect();
+        same(&halves).then_some(Self::Halves)
+    }
+
+    /// The raw arguments, one for each of the function's parameters.
+    pub(super) fn arguments(
+        self,
+        params: &[Val],
+        types: impl Iterator<Item = ValueType>,
+    ) -> SmallVec<[u64; 9]> {
+        let mut params = params.iter().map(raw);
+        match self {
+            Self::Whole => params.collect(),
+            Self::Halves => types
+                .map(|ty| {
+                    let low = params.next().unwrap_or_default();
+                    match ty {
+                        ValueType::I32 => low,
+                        ValueType::I64 => low | params.next().unwrap_or_default() << 32,
+                    }
+                })
+                .collect(),
+        }
+    }
 }
 
 /// Runs `run` on the instance's WASI state and its first memory; without one, on no bytes.

@@ -13,6 +13,7 @@ use super::alarm::Alarm;
 use super::port::{Command, Event, Port};
 use super::{
     Answer, Context, ImportCall, Instantiate, InterruptFlag, StoreData, StoreId, Target, frames,
+    instances,
 };
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -20,6 +21,7 @@ use crate::limits::{Limiter, Limits};
 use crate::natives::{Question, Reply};
 use crate::ticker::{self, Busy};
 use crate::value::Value;
+use crate::wasi::WasiState;
 
 /// What a new store starts with.
 #[derive(Debug, Clone, Default)]
@@ -220,6 +222,18 @@ impl Coroutine {
             Some(_) => Err(Error::internal("no frame took the visit")),
             None => Err(Error::Stopped),
         }
+    }
+
+    /// Runs `visit` on the WASI state of an instance.
+    ///
+    /// # Errors
+    /// `Stopped`; `BadArgument` if the instance was given a configuration that cannot be.
+    pub fn wasi<R, F>(&mut self, instance: usize, visit: F) -> Result<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut WasiState) -> R + Send + 'static,
+    {
+        self.visit(move |context| instances::wasi(context.data_mut(), instance).map(visit))
     }
 
     fn command(&mut self, command: Command) -> Step {

@@ -19,10 +19,18 @@ pub(crate) struct InstanceState {
     wasi: Wasi,
 }
 
-/// The state behind WASI is made when it is first used: most instances never do.
-enum Wasi {
+/// What an instance finds behind WASI.
+#[derive(Debug, Clone)]
+pub enum Wasi {
+    /// The state is made from this when it is first used: most instances never do.
     Config(Box<WasiConfig>),
     State(Box<WasiState>),
+}
+
+impl Default for Wasi {
+    fn default() -> Self {
+        Self::Config(Box::default())
+    }
 }
 
 /// Makes an instance and runs its start function. The index is its own even if that fails:
@@ -60,7 +68,7 @@ pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate)
         exports: vec![None; module.all_exports().len()],
         module: Arc::clone(&module),
         instance: None,
-        wasi: Wasi::Config(wasi),
+        wasi,
     });
     context.data_mut().limiter.take_denied();
     match Instance::new_async(&mut *context, module.inner(), &externs).await {

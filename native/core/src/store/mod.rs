@@ -20,12 +20,12 @@ use wasmtime::{StoreContextMut, Val};
 
 pub use coroutine::{Coroutine, Step, StoreConfig};
 pub use imports::Binding;
+pub use instances::Wasi;
 
 use crate::error::Interruption;
 use crate::limits::Limiter;
 use crate::module::Module;
 use crate::value::{FuncRef, Value};
-use crate::wasi::WasiConfig;
 use instances::InstanceState;
 use port::Port;
 
@@ -75,7 +75,7 @@ pub struct Instantiate {
     pub imports: Vec<Binding>,
     pub unknown_imports: UnknownImports,
     /// What it finds behind WASI.
-    pub wasi: Box<WasiConfig>,
+    pub wasi: Wasi,
 }
 
 /// What becomes of a function import that nobody provides.

@@ -32,7 +32,8 @@ impl Clocks {
     pub(crate) fn new(source: ClockSource) -> Self {
         let (last_realtime, last_monotonic) = match source {
             ClockSource::Fixed(time) => (time, time),
-            ClockSource::System | ClockSource::Embedder => (0, MONOTONIC_START),
+            ClockSource::System => (0, MONOTONIC_START),
+            ClockSource::Embedder => (0, 0),
         };
         Clocks {
             source,

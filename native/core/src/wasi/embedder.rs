@@ -3,13 +3,14 @@
 //! Paths start at the root of the tree, with or without a leading slash, and follow symbolic
 //! links; they can lead nowhere but into this tree.
 
+use super::clock::Reading;
 use super::config::OutputSink;
 use super::descriptor::Resource;
 use super::errno::{Errno, Result};
 use super::filesystem::{Filesystem, Follow, InodeId, ROOT};
 use super::node::{Node, Stat};
 use super::state::WasiState;
-use super::types::OutputStream;
+use super::types::{ClockId, OutputStream};
 
 /// The directory that a path's last name is in, as text.
 fn parent(path: &[u8]) -> &[u8] {
@@ -222,6 +223,20 @@ impl WasiState {
     /// Adds to what the guest can read from standard input.
     pub fn push_stdin(&mut self, bytes: &[u8]) {
         self.stdin.push(bytes);
+    }
+
+    /// The time that a clock shows; `None` if only the embedder knows, who then
+    /// [tells](Self::told_time).
+    pub(crate) fn time(&mut self, id: ClockId) -> Option<u64> {
+        match self.clocks.read(id) {
+            Reading::Time(time) => Some(time),
+            Reading::Ask => None,
+        }
+    }
+
+    /// Takes the time that the embedder tells, and gives the one that the guest is to see.
+    pub(crate) fn told_time(&mut self, id: ClockId, time: u64) -> u64 {
+        self.clocks.told(id, time)
     }
 
     /// The bytes of all files, which count against the quota.

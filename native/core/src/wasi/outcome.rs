@@ -47,8 +47,8 @@ pub(crate) struct Invocation {
 /// What the embedder is asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Wait: answered by [`Answer::Elapsed`] when the time is over, by [`Answer::Stdin`] when
-    /// input has come first.
+    /// Wait: answered by [`Answer::Elapsed`] when the time is over, by [`Answer::Stdin`] or
+    /// [`Answer::Readable`] when input has come first.
     Wait(WaitRequest),
     /// Supply standard input: answered by [`Answer::Stdin`].
     Stdin(StdinRequest),
@@ -72,6 +72,8 @@ pub enum Answer<'a> {
     /// Bytes of standard input, as many as there are; what is not read now is kept for the next
     /// read. None means the end of the input for now.
     Stdin(&'a [u8]),
+    /// There is input, or the end of it, which a read would ask for: only for a wait.
+    Readable,
     /// So many bytes of the output were taken.
     Written(u64),
     /// The time in nanoseconds.

@@ -12,6 +12,8 @@ pub(crate) struct Stdin {
     position: usize,
     /// Whether more may come from the embedder.
     pub(crate) live: bool,
+    /// Whether the embedder has just said that there is more: while a poll reports it.
+    pub(crate) announced: bool,
 }
 
 impl Stdin {
@@ -21,11 +23,13 @@ impl Stdin {
                 buffer: Arc::new(bytes),
                 position: 0,
                 live: false,
+                announced: false,
             },
             StdinSource::Embedder => Stdin {
                 buffer: Arc::default(),
                 position: 0,
                 live: true,
+                announced: false,
             },
         }
     }

@@ -55,6 +55,7 @@ impl Call<'_, '_> {
             Resource::Output(_) => POLLOUT,
             Resource::Stdin => match self.state.stdin.available().is_empty() {
                 false => POLLIN,
+                true if self.state.stdin.announced => POLLIN,
                 true if self.state.stdin.live => 0,
                 true => POLLIN | POLLHUP,
             },
@@ -217,6 +218,7 @@ pub(super) fn resume(
     let live = state.stdin.live;
     match (answer, request.timeout_ns) {
         (Answer::Elapsed, Some(elapsed)) => state.clocks.sleep(elapsed),
+        (Answer::Readable, _) if request.stdin => state.stdin.announced = true,
         (Answer::Stdin(bytes), _) if request.stdin => {
             state.stdin.push(bytes);
             // No bytes mean the end, for which standard input is ready now.
@@ -232,5 +234,6 @@ pub(super) fn resume(
     }
     .look(request.wait, true);
     state.stdin.live = live;
+    state.stdin.announced = false;
     looked.map(|ready| ready.count).into()
 }

@@ -302,6 +302,8 @@ impl Call<'_, '_> {
 impl WasiState {
     fn stdin_status(&self) -> Status {
         match self.stdin.available().len() {
+            // How many bytes there are only a read will tell.
+            0 if self.stdin.announced => Status::Ready { bytes: 1, flags: 0 },
             0 if self.stdin.live => Status::Input,
             0 => Status::Ready {
                 bytes: 0,
@@ -337,6 +339,10 @@ pub(super) fn resume_wait(
             state.clocks.sleep(elapsed);
             elapsed
         }
+        (Answer::Readable, _) if request.stdin => {
+            state.stdin.announced = true;
+            0
+        }
         (Answer::Stdin(bytes), _) if request.stdin => {
             state.stdin.push(bytes);
             // No bytes mean the end: standard input is ready now, with nothing to be read.
@@ -356,5 +362,6 @@ pub(super) fn resume_wait(
         .subscriptions()
         .and_then(|subscriptions| call.report(&subscriptions, start, elapsed));
     state.stdin.live = live;
+    state.stdin.announced = false;
     reported.into()
 }
