@@ -5,7 +5,7 @@
 
 -export([version/0,
          compile_image/2, compile_image_dirty/2, module_imports/1, module_import_names/1,
-         module_exports/1, module_exports_action/2, module_config/1, cache_info/0,
+         module_exports/1, module_config/1, module_exports_action/2, cache_info/0,
          instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2,
          instance_interrupt/2, instance_leave_line/2, instance_watch/1, instance_sibling/2,
          instance_imports/1, instance_exports/1, instance_info/1,
@@ -15,15 +15,16 @@
          memory_write_dirty/4, memory_replace/3, memory_grow/3,
          global_get/2, global_set/3,
          table_size/2, table_get/3, table_set/4, table_grow/4,
-         wasi_new/1, wasi_new_dirty/1, fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2,
-         fs_get/2, fs_put/2, output/3,
+         wasi_new/1, wasi_new_dirty/1,
+         fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
+         output/3,
          noop/4]).
 
 -export_type([module_ref/0, instance_ref/0, step/0, again/0]).
 
 -nifs([version/0,
        compile_image/2, compile_image_dirty/2, module_imports/1, module_import_names/1,
-       module_exports/1, module_exports_action/2, module_config/1, cache_info/0,
+       module_exports/1, module_config/1, module_exports_action/2, cache_info/0,
        instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2, instance_interrupt/2,
        instance_leave_line/2, instance_watch/1, instance_sibling/2, instance_imports/1,
        instance_exports/1, instance_info/1,
@@ -33,8 +34,9 @@
        memory_write_dirty/4, memory_replace/3, memory_grow/3,
        global_get/2, global_set/3,
        table_size/2, table_get/3, table_set/4, table_grow/4,
-       wasi_new/1, wasi_new_dirty/1, fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2,
-       fs_get/2, fs_put/2, output/3,
+       wasi_new/1, wasi_new_dirty/1,
+       fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
+       output/3,
        noop/4]).
 -on_load(init/0).
 

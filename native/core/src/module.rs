@@ -165,9 +165,7 @@ impl Module {
     pub fn exports_action(&self, name: &str) -> bool {
         self.export_index(name)
             .and_then(|index| self.exports.get(index)?.signature.as_deref())
-            .is_some_and(|signature| {
-                signature.params.is_empty() && signature.results.is_empty()
-            })
+            .is_some_and(|signature| signature.params.is_empty() && signature.results.is_empty())
     }
 
     pub(crate) fn inner(&self) -> &wasmtime::Module {

@@ -212,8 +212,6 @@ fn output<'a>(env: Env<'a>, instance: Term<'a>, stream: Atom, take: bool) -> Ter
             };
             (bytes, discarded)
         },
-        |(bytes, discarded)| {
-            (atoms::ok(), (term::Bytes(&bytes), discarded)).encode(env)
-        },
+        |(bytes, discarded)| (atoms::ok(), (term::Bytes(&bytes), discarded)).encode(env),
     )
 }

@@ -147,7 +147,10 @@ fn refusal<'a>(error: &ConfigError) -> Failure<'a> {
     let message = match error {
         ConfigError::Files(errno) => format!("the tree of files is refused: {}", posix(*errno)),
         ConfigError::Preopen { name, reason } => {
-            format!("the preopened directory {name} is refused: {}", posix(*reason))
+            format!(
+                "the preopened directory {name} is refused: {}",
+                posix(*reason)
+            )
         }
         error => error.to_string(),
     };

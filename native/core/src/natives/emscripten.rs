@@ -179,9 +179,9 @@ async fn milliseconds(
     let time = match time {
         Some(time) => time,
         None => match frames::ask(context, call.instance, Question::Clock { id }).await? {
-            Reply::Time(time) => wasi::with_state(context, call.instance, |state, _| {
-                state.told_time(id, time)
-            })?,
+            Reply::Time(time) => {
+                wasi::with_state(context, call.instance, |state, _| state.told_time(id, time))?
+            }
             _ => 0,
         },
     };
