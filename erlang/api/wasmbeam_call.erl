@@ -236,12 +236,13 @@ await_turn(Ticket, #call{deadline = Deadline, instance = {_, Ref, _}}) ->
 %% @doc When a time that begins now is over, in milliseconds of the monotonic clock.
 -spec deadline(timeout()) -> integer() | infinity.
 deadline(infinity) -> infinity;
-deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
+deadline(Timeout) when is_integer(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
 
 %% @doc How long it is until then.
 -spec remaining(integer() | infinity) -> timeout().
 remaining(infinity) -> infinity;
-remaining(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).
+remaining(Deadline) when is_integer(Deadline) ->
+    max(0, Deadline - erlang:monotonic_time(millisecond)).
 
 is_late(#call{deadline = infinity}) -> false;
 is_late(#call{deadline = Deadline}) -> erlang:monotonic_time(millisecond) >= Deadline.

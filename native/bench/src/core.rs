@@ -23,7 +23,7 @@ impl Core {
             index: 0,
             module: Arc::clone(&module),
             imports: vec![Binding::Host],
-            wasi: Box::default(),
+            wasi: Default::default(),
             unknown_imports: UnknownImports::Error,
         });
         match step {
