@@ -19,7 +19,8 @@ main(_) ->
         say("~nEverything was as expected. The sources: examples/demo.escript, examples/modules.~n")
     catch
         Class:Reason:Stack ->
-            io:format(standard_error, "~nThe demo FAILED: ~0tp:~0tp~n~tp~n", [Class, Reason, Stack]),
+            io:format(standard_error, "~nThe demo FAILED: ~0tp:~0tp~n~tp~n",
+                      [Class, Reason, Stack]),
             halt(1)
     end.
 
@@ -36,7 +37,9 @@ start_and_call() ->
         {ok, Another} = wasmbeam:start(Bytes),
         ok = wasmbeam:stop(Another)
     end)),
-    cost("a call of add", median(10000, fun() -> {ok, _} = wasmbeam:call(I, <<"add">>, [1200, 34]) end)),
+    cost("a call of add", median(10000, fun() ->
+        {ok, _} = wasmbeam:call(I, <<"add">>, [1200, 34])
+    end)),
     ok = wasmbeam:stop(I).
 
 answer_an_import() ->
@@ -118,7 +121,8 @@ cancel_a_loop() ->
     cost("cancelling all of them", Took * 1000),
     {ok, I} = wasmbeam:start(Bytes),
     {error, {timeout, _}} = wasmbeam:call(I, <<"forever">>, [], #{timeout => 20}),
-    say("  wasmbeam:call(I, <<\"forever\">>, [], #{timeout => 20}) ends by itself: {error,{timeout,...}}"),
+    say("  wasmbeam:call(I, <<\"forever\">>, [], #{timeout => 20}) ends by itself:"),
+    say("    {error,{timeout,...}}"),
     [ok = wasmbeam:stop(Guest) || Guest <- [I | [Looping || {Looping, _} <- Guests]]].
 
 %% How late, in nanoseconds, each sleep of a millisecond ended.
@@ -161,7 +165,8 @@ run_a_wasi_program() ->
     show("wasmbeam:call(I, <<\"_start\">>, [])",
          {error, {exit, #{status => 0, message => <<"the guest exited with status 0">>}}},
          wasmbeam:call(I, <<"_start">>, [])),
-    show("what it wrote", <<"Hello from WASI\n">>, receive {stdout, Text} -> Text after 0 -> none end),
+    Wrote = receive {stdout, Text} -> Text after 0 -> none end,
+    show("What it wrote:", <<"Hello from WASI\n">>, Wrote),
     ok = wasmbeam:stop(I).
 
 gather(I, Buffers, Count) ->

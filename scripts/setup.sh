@@ -4,13 +4,13 @@
 set -eu
 
 packages="gcc libc6-dev rebar3 erlang-base erlang-dev erlang-crypto erlang-dialyzer
-    erlang-eunit erlang-common-test erlang-tools erlang-parsetools erlang-syntax-tools"
+    erlang-eunit erlang-common-test erlang-tools erlang-parsetools erlang-syntax-tools erlang-edoc"
 
 erlang_is_complete() {
     # shellcheck disable=SC2016 # $~ below is Erlang's
     erl -noshell -eval '
-        Missing = [A || A <- [crypto, dialyzer, eunit, common_test, tools, parsetools, syntax_tools],
-                        is_tuple(code:lib_dir(A))],
+        Missing = [A || A <- [crypto, dialyzer, edoc, eunit, common_test, tools, parsetools,
+                             syntax_tools], is_tuple(code:lib_dir(A))],
         Header = filename:join([code:root_dir(), "usr", "include", "erl_nif.h"]),
         Release = list_to_integer(erlang:system_info(otp_release)),
         case {Missing, filelib:is_regular(Header), Release >= 25} of
