@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use wasmparser::{Validator, WasmFeatures};
 use wasmtime::{ExternType, ModuleExport};
 
@@ -19,7 +20,7 @@ pub struct Module {
     inner: wasmtime::Module,
     imports: Vec<Import>,
     exports: Vec<Export>,
-    by_name: HashMap<String, usize>,
+    by_name: HashMap<String, usize, RandomState>,
     visible_exports: usize,
     first_memory: Option<usize>,
 }
@@ -30,6 +31,8 @@ pub struct Import {
     pub module: String,
     pub name: String,
     pub ty: ExternType,
+    /// Of a function.
+    pub signature: Option<Arc<Signature>>,
     pub(crate) native: Option<Native>,
 }
 
@@ -75,11 +78,15 @@ impl Module {
     fn new(engine: Engine, inner: wasmtime::Module) -> Result<Self> {
         let imports = inner
             .imports()
-            .map(|import| Import {
-                module: import.module().to_owned(),
-                name: import.name().to_owned(),
-                ty: import.ty(),
-                native: None,
+            .map(|import| {
+                let ty = import.ty();
+                Import {
+                    module: import.module().to_owned(),
+                    name: import.name().to_owned(),
+                    signature: ty.func().map(|ty| Arc::new(Signature::from(ty))),
+                    ty,
+                    native: None,
+                }
             })
             .collect();
         let mut exports = Vec::new();
@@ -100,7 +107,7 @@ impl Module {
             .partition(|export| !instrument::is_reserved(&export.name));
         let visible_exports = visible.len();
         let exports: Vec<_> = visible.into_iter().chain(hidden).collect();
-        let by_name: HashMap<_, _> = exports
+        let by_name: HashMap<_, _, _> = exports
             .iter()
             .enumerate()
             .map(|(index, export)| (export.name.clone(), index))

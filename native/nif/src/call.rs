@@ -15,7 +15,7 @@ use rustler::schedule::consume_timeslice;
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Encoder, Env, ResourceArc, Term};
 use wasmbeam_core::store::{Answer, Binding, Instantiate, Step, Target, UnknownImports, Wasi};
-use wasmbeam_core::{Error, Export, Signature, TableSelector};
+use wasmbeam_core::{Error, Export, TableSelector};
 
 use crate::atoms;
 use crate::error::{self, Failure};
@@ -241,9 +241,8 @@ fn import_return<'a>(
     let values = instance::decode(sibling).and_then(|sibling| {
         let module = sibling.module();
         let import = module.imports().get(import).ok_or(Error::Stopped)?;
-        let ty = import.ty.func().ok_or(Error::Stopped)?;
-        let types: Vec<_> = ty.results().collect();
-        term::decode_list(results, &types, "results")
+        let signature = import.signature.as_ref().ok_or(Error::Stopped)?;
+        term::decode_list(results, &signature.results, "results")
     });
     match values {
         Ok(values) => proceed(env, instance, Suspension::Import, |coroutine| {
@@ -271,12 +270,12 @@ fn import_default<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
 fn import_type<'a>(env: Env<'a>, instance: Term<'a>, import: usize) -> Term<'a> {
     let signature = instance::decode(instance).and_then(|instance| {
         let import = instance.module().imports().get(import);
-        let ty = import.and_then(|import| import.ty.func()).cloned();
-        ty.ok_or_else(|| Error::Stopped.into())
+        let signature = import.and_then(|import| import.signature.clone());
+        signature.ok_or_else(|| Error::Stopped.into())
     });
     error::result(
         env,
-        signature.map(|ty| module::describe_function(env, &Signature::from(&ty))),
+        signature.map(|signature| module::describe_function(env, &signature)),
     )
 }
 

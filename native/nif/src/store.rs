@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rustler::{Atom, Env, LocalPid, Monitor, OwnedEnv, ResourceArc};
 use wasmbeam_core::store::{Answer, Coroutine, ImportCall, InterruptFlag, Step};
 use wasmbeam_core::{Error, Interruption, Module, Question};
@@ -228,7 +228,7 @@ impl SharedStore {
             }
             _ => return Err(control.enqueue(env, pid, instance)),
         };
-        let mut coroutine = self.coroutine.try_lock().ok_or(Refusal::Again)?;
+        let coroutine = self.coroutine.try_lock().ok_or(Refusal::Again)?;
         if let Holder::Offered(waiter) = std::mem::replace(
             &mut control.holder,
             Holder::Caller(Calls {
@@ -243,10 +243,7 @@ impl SharedStore {
         }
         control.counters.calls += 1;
         drop(control);
-        let outcome = self.poll(env, instance, coroutine.as_mut(), begin);
-        drop(coroutine);
-        self.reap_if_stopped();
-        Ok(outcome)
+        Ok(self.poll(env, instance, coroutine, begin))
     }
 
     /// Answers the import that the process's call is suspended in, or gives the guest its next
@@ -269,17 +266,14 @@ impl SharedStore {
         };
         match &mut control.holder {
             Holder::Caller(calls) if calls.pid == pid && calls.phase == phase => {
-                let mut coroutine = self.coroutine.try_lock().ok_or(Refusal::Again)?;
+                let coroutine = self.coroutine.try_lock().ok_or(Refusal::Again)?;
                 calls.phase = Phase::Polling;
                 calls.waits_for = None;
                 if from == Suspension::Import {
                     control.counters.imports += 1;
                 }
                 drop(control);
-                let outcome = self.poll(env, instance, coroutine.as_mut(), step);
-                drop(coroutine);
-                self.reap_if_stopped();
-                Ok(outcome)
+                Ok(self.poll(env, instance, coroutine, step))
             }
             _ => Err(Refusal::Error(Error::Internal {
                 message: "no call of this process is waiting for that".into(),
@@ -316,11 +310,7 @@ impl SharedStore {
         instance: &ResourceArc<InstanceRes>,
         visit: impl FnOnce(&mut Coroutine) -> Result<R, Error>,
     ) -> Result<R, Refusal> {
-        let result = self.peek(env, instance, visit);
-        if !matches!(result, Err(Refusal::Again | Refusal::Queued(_))) {
-            self.decline(env, instance);
-        }
-        result
+        self.look(env, instance, visit, Turn::Over)
     }
 
     /// As `visit`, but the process keeps the turn that it was offered, to be taken by `call` or
@@ -331,9 +321,22 @@ impl SharedStore {
         instance: &ResourceArc<InstanceRes>,
         visit: impl FnOnce(&mut Coroutine) -> Result<R, Error>,
     ) -> Result<R, Refusal> {
+        self.look(env, instance, visit, Turn::Kept)
+    }
+
+    fn look<R>(
+        &self,
+        env: Env<'_>,
+        instance: &ResourceArc<InstanceRes>,
+        visit: impl FnOnce(&mut Coroutine) -> Result<R, Error>,
+        turn: Turn,
+    ) -> Result<R, Refusal> {
         let pid = env.pid();
         let mut control = self.control.lock();
         if control.stopped || control.is_stopped(instance.index) {
+            if turn == Turn::Over {
+                control.decline(env, instance);
+            }
             return Err(Refusal::Error(Error::Stopped));
         }
         match &control.holder {
@@ -349,7 +352,15 @@ impl SharedStore {
             None => Err(Error::Stopped),
         };
         drop(guard);
-        self.reap_if_stopped();
+        let mut control = self.control.lock();
+        if turn == Turn::Over {
+            control.decline(env, instance);
+        }
+        let stopped = control.stopped;
+        drop(control);
+        if stopped {
+            self.reap();
+        }
         result.map_err(Refusal::Error)
     }
 
@@ -380,15 +391,16 @@ impl SharedStore {
         self: &Arc<Self>,
         env: Env<'_>,
         instance: &ResourceArc<InstanceRes>,
-        coroutine: Option<&mut Coroutine>,
+        mut coroutine: MutexGuard<'_, Option<Coroutine>>,
         step: impl FnOnce(&mut Coroutine) -> Step,
     ) -> Outcome {
         let started = Instant::now();
-        let step = match coroutine {
+        let step = match coroutine.as_mut() {
             Some(coroutine) => step(coroutine),
             None => Step::Done(Err(Error::Stopped)),
         };
         let took = started.elapsed();
+        drop(coroutine);
         free_dropped();
         let mut control = self.control.lock();
         control.counters.run_time_ns += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
@@ -427,7 +439,11 @@ impl SharedStore {
                 Outcome::Done(result)
             }
         };
+        let stopped = control.stopped;
         drop(control);
+        if stopped {
+            self.reap();
+        }
         if !matches!(outcome, Outcome::Done(_)) && !instance.watch(env, env.pid()) {
             // Killed while it was in here: nobody will ask for more.
             self.process_died(env, env.pid());
@@ -580,15 +596,27 @@ impl SharedStore {
     /// Has the store freed, off the schedulers, once it is stopped and nobody polls it. Each poll
     /// ends with this, and so does stopping, so that whichever comes last does it.
     fn reap_if_stopped(&self) {
-        if !self.control.lock().stopped {
-            return;
+        let stopped = self.control.lock().stopped;
+        if stopped {
+            self.reap();
         }
+    }
+
+    /// To be called only when the store is stopped, as seen after `coroutine` was unlocked.
+    fn reap(&self) {
         if let Some(mut guard) = self.coroutine.try_lock()
             && let Some(coroutine) = guard.take()
         {
             reaper::free(coroutine);
         }
     }
+}
+
+/// What becomes of the turn that a process was offered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Over,
+    Kept,
 }
 
 /// What a call is waiting for.

@@ -135,8 +135,9 @@ fn float<'a>(env: Env<'a>, value: f64, bits: u64, canonical: u64) -> Term<'a> {
 }
 
 pub fn encode_list<'a>(env: Env<'a>, values: &[Value]) -> Term<'a> {
-    let terms: Vec<Term> = values.iter().map(|value| encode(env, value)).collect();
-    terms.encode(env)
+    let empty = Term::list_new_empty(env);
+    let reversed = values.iter().rev();
+    reversed.fold(empty, |list, value| list.list_prepend(encode(env, value)))
 }
 
 /// Reads the arguments of a call.

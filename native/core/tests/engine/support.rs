@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmbeam_core::store::{
     Answer, Binding, Coroutine, ImportCall, Instantiate, Step, StoreConfig, Target, UnknownImports,
+    Wasi,
 };
 use wasmbeam_core::wasi::WasiConfig;
 use wasmbeam_core::{
@@ -72,7 +73,7 @@ impl Guest {
             module,
             imports,
             unknown_imports: UnknownImports::Call,
-            wasi: Box::new(wasi),
+            wasi: Wasi::Config(Box::new(wasi)),
         })
     }
 
