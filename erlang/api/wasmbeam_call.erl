@@ -179,8 +179,7 @@ failure(Class, Reason, Stack, #{module := Module, name := Name}) ->
                           #{module => Module, name => Name, class => Class, reason => Reason,
                             stacktrace => Stack}).
 
-%% Does what a provided import waits for. The wait may end by the call's deadline, or by a message
-%% that must not stay in the mailbox if it comes too late.
+%% Does what a provided import waits for.
 question(Ticket, Question, Imports, #call{instance = {_, Ref, _}, deadline = Deadline} = Call) ->
     Host = wasmbeam_imports:wasi(Imports),
     Answer = try
@@ -188,12 +187,14 @@ question(Ticket, Question, Imports, #call{instance = {_, Ref, _}, deadline = Dea
     catch
         Class:Reason:Stack -> {failed, Class, Reason, Stack}
     end,
-    receive {?TAG, Ticket, wake} -> ok after 0 -> ok end,
     case Answer of
         {reply, Reply} ->
             check_deadline(Call),
-            loop(again(fun() -> wasmbeam_nif:reply(Ref, Reply) end), Call);
+            Step = again(fun() -> wasmbeam_nif:reply(Ref, Reply) end),
+            ok = forget_wake(Ticket),
+            loop(Step, Call);
         {failed, FailedClass, FailedReason, FailedStack} ->
+            ok = forget_wake(Ticket),
             Option = option(Question),
             Message = io_lib:format("the wasi option ~ts failed: ~0tp:~0tp",
                                     [Option, FailedClass, FailedReason]),
@@ -202,6 +203,10 @@ question(Ticket, Question, Imports, #call{instance = {_, Ref, _}, deadline = Dea
                                          reason => FailedReason, stacktrace => FailedStack}),
                  Call)
     end.
+
+%% A message that ends the wait may have come too late; after the reply there comes none.
+forget_wake(Ticket) ->
+    receive {?TAG, Ticket, wake} -> ok after 0 -> ok end.
 
 option({wait, _, _}) -> stdin;
 option({output, Stream, _}) -> Stream;

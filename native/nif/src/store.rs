@@ -456,9 +456,7 @@ impl SharedStore {
         let control = self.control.lock();
         if let Holder::Caller(calls) = &control.holder {
             self.interrupt.set(why);
-            if let Some(ticket) = calls.waits_for {
-                let _ = env.send(&calls.pid, (atoms::message_tag(), ticket, atoms::wake()));
-            }
+            calls.wake(Some(env));
         }
     }
 
@@ -512,13 +510,19 @@ impl SharedStore {
                 watcher.instance == instance
             });
             if control.instances.iter().any(|entry| !entry.stopped) {
-                if matches!(&control.holder, Holder::Caller(calls) if calls.instance == instance) {
+                if let Holder::Caller(calls) = &control.holder
+                    && calls.instance == instance
+                {
                     self.interrupt.set(Interruption::Stopped);
+                    calls.wake(env);
                 }
                 return true;
             }
             control.stopped = true;
             self.interrupt.set(Interruption::Stopped);
+            if let Holder::Caller(calls) = &control.holder {
+                calls.wake(env);
+            }
             for waiter in std::mem::take(&mut control.line) {
                 // They come back, and are told that it is over.
                 waiter.tell(env);
@@ -726,6 +730,15 @@ impl Control {
             }
             None => Holder::Nobody,
         };
+    }
+}
+
+impl Calls {
+    /// Ends the wait of the process, if it waits for time to pass or for input.
+    fn wake(&self, env: Option<Env<'_>>) {
+        if let Some(ticket) = self.waits_for {
+            tell(env, &self.pid, ticket, atoms::wake());
+        }
     }
 }
 
