@@ -26,7 +26,8 @@ pub enum LoadError {
         /// The name as exported.
         name: String,
     },
-    /// The module is valid, but its transformed form would exceed a limit that engines agree on.
+    /// The module is valid, but it or its transformed form exceeds a limit: one that engines agree on,
+    /// or one that keeps compiling short.
     #[error(
         "the module needs more {what} than the {limit} that are allowed (at offset {offset:#x})"
     )]

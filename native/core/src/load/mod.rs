@@ -8,12 +8,14 @@
 mod error;
 pub mod instrument;
 pub mod legacy_exceptions;
+mod nesting;
 mod sections;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub use error::LoadError;
+pub use nesting::{MAX_HANDLERS_OF_CALLS, MAX_LOOP_DEPTH};
 
 /// Which transformations [`prepare`] applies beside those that compiling needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -29,10 +31,11 @@ pub struct Prepare {
 ///
 /// # Errors
 ///
-/// See [`LoadError`]. A module without legacy instructions is not validated here: compiling does
-/// that.
+/// See [`LoadError`]; [`LoadError::Limit`] also for functions that would take the compiler too long.
+/// A module without legacy instructions is not validated here: compiling does that.
 pub fn prepare(wasm: &[u8], options: Prepare) -> Result<Cow<'_, [u8]>, LoadError> {
     let translated = legacy_exceptions::translate(wasm)?;
+    nesting::check(wasm, &translated)?;
     if !options.expose_internals {
         return Ok(translated);
     }

@@ -8,3 +8,4 @@ mod kinds;
 mod legacy_scripts;
 mod legacy_structure;
 mod mutations;
+mod nesting;
