@@ -13,9 +13,6 @@ use crate::ticker;
 const GUEST_STACK: usize = 512 << 10;
 /// A fiber's whole stack: the guest's part and room for host functions.
 const FIBER_STACK: usize = 1 << 20;
-/// A garbage-collected heap starts small and moves when it outgrows this: the default of 4 GiB
-/// of address space for each would halve the number of instances that fit.
-const GC_HEAP_RESERVATION: u64 = 1 << 20;
 const MAX_BACKTRACE_FRAMES: usize = 64;
 
 /// What code is compiled to and how it runs. Each combination has an engine of its own.
@@ -102,9 +99,11 @@ fn settings(config: EngineConfig) -> Config {
         .async_stack_size(FIBER_STACK)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(MAX_BACKTRACE_FRAMES))
         .collector(Collector::DeferredReferenceCounting)
-        .gc_heap_reservation(GC_HEAP_RESERVATION)
+        // A garbage-collected heap has the size that it needs, and doubles and moves when it is
+        // full. With address space reserved for each, fewer instances would fit.
+        .gc_heap_reservation(0)
         .gc_heap_guard_size(0)
-        .gc_heap_reservation_for_growth(GC_HEAP_RESERVATION)
+        .gc_heap_reservation_for_growth(0)
         .concurrency_support(false)
         .wasm_memory64(true)
         .wasm_multi_memory(true)
