@@ -129,7 +129,7 @@ fn create<'a>(
     store: Term<'a>,
     options: Term<'a>,
 ) -> Result<ResourceArc<InstanceRes>, Failure<'a>> {
-    let module = Arc::clone(&module::decode(module)?.0);
+    let module = module::decode(module)?;
     let imports = Arc::new(SavedTerms::new(imports));
     let store = if store.decode::<Atom>().is_ok_and(|a| a == atoms::none()) {
         let config = StoreConfig {

@@ -1,6 +1,6 @@
 //! Compiled modules as terms, and compiling them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustler::{Binary, Encoder, Env, LocalPid, OwnedEnv, Resource, ResourceArc, Term};
 use wasmbeam_core::{EngineConfig, ExternType, Module, Optimize, Signature, ValType, compile};
@@ -9,14 +9,24 @@ use crate::error::{self, Failure};
 use crate::term;
 use crate::{atoms, tickets};
 
-pub struct ModuleRes(pub Arc<Module>);
+/// A compiled module, or the place for one that is being compiled: resources are made by NIFs
+/// alone, because their type can be gone when a compiler thread is done (the Erlang module was
+/// purged).
+#[derive(Default)]
+struct ModuleRes(OnceLock<Arc<Module>>);
 
 #[rustler::resource_impl]
 impl Resource for ModuleRes {}
 
-pub fn decode(term: Term<'_>) -> Result<ResourceArc<ModuleRes>, Failure<'_>> {
-    term.decode()
-        .map_err(|_| Failure::bad("a compiled module", term))
+pub fn decode(term: Term<'_>) -> Result<Arc<Module>, Failure<'_>> {
+    term.decode::<ResourceArc<ModuleRes>>()
+        .ok()
+        .and_then(|module| module.0.get().cloned())
+        .ok_or_else(|| Failure::bad("a compiled module", term))
+}
+
+fn resource(module: Arc<Module>) -> ResourceArc<ModuleRes> {
+    ResourceArc::new(ModuleRes(module.into()))
 }
 
 /// `{ok, Module}` if it is at hand; else `{pending, Ticket}`, and the answer follows as a message
@@ -38,24 +48,34 @@ fn request<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> 
         Err(failure) => return (atoms::error(), failure).encode(env),
     };
     if let Some(module) = compile::cached(config, source.as_slice()) {
-        return (atoms::ok(), ResourceArc::new(ModuleRes(module))).encode(env);
+        return (atoms::ok(), resource(module)).encode(env);
     }
     let ticket = tickets::next();
     let pid = env.pid();
+    let place = ResourceArc::new(ModuleRes::default());
     let ready = compile::compile(
         config,
         source.as_slice().into(),
-        Box::new(move |outcome| send(pid, ticket, outcome.map(ModuleRes).map(ResourceArc::new))),
+        Box::new(move |outcome| send(pid, ticket, place, outcome)),
     );
     match ready {
         Ok(None) => (atoms::pending(), ticket).encode(env),
-        Ok(Some(module)) => (atoms::ok(), ResourceArc::new(ModuleRes(module))).encode(env),
+        Ok(Some(module)) => (atoms::ok(), resource(module)).encode(env),
         Err(error) => (atoms::error(), Failure::from(error)).encode(env),
     }
 }
 
 /// On a compiler thread.
-fn send(pid: LocalPid, ticket: u64, outcome: Result<ResourceArc<ModuleRes>, wasmbeam_core::Error>) {
+fn send(
+    pid: LocalPid,
+    ticket: u64,
+    place: ResourceArc<ModuleRes>,
+    outcome: Result<Arc<Module>, wasmbeam_core::Error>,
+) {
+    let outcome = outcome.map(|module| {
+        place.0.get_or_init(|| module);
+        place
+    });
     // It does not matter if the process is gone.
     let _ = OwnedEnv::new().send_and_clear(&pid, |env| {
         let answer = error::result(env, outcome.map_err(Failure::from));
@@ -92,7 +112,7 @@ fn config(options: Term<'_>) -> Result<EngineConfig, Failure<'_>> {
 fn module_imports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
     error::result(
         env,
-        decode(module).map(|module| describe_imports(env, &module.0)),
+        decode(module).map(|module| describe_imports(env, &module)),
     )
 }
 
@@ -104,7 +124,6 @@ fn module_import_names<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
         env,
         decode(module).map(|module| {
             let names: Vec<Term> = module
-                .0
                 .imports()
                 .iter()
                 .map(|import| {
@@ -123,7 +142,7 @@ fn module_config<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
     error::result(
         env,
         decode(module).map(|module| {
-            let config = module.0.engine().config();
+            let config = module.engine().config();
             let optimize = match config.optimize {
                 Optimize::None => atoms::none(),
                 Optimize::Speed => atoms::speed(),
@@ -145,7 +164,7 @@ fn module_config<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
 fn module_exports_action<'a>(env: Env<'a>, module: Term<'a>, name: &str) -> Term<'a> {
     error::result(
         env,
-        decode(module).map(|module| module.0.exports_action(name)),
+        decode(module).map(|module| module.exports_action(name)),
     )
 }
 
@@ -154,7 +173,7 @@ fn module_exports_action<'a>(env: Env<'a>, module: Term<'a>, name: &str) -> Term
 fn module_exports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
     error::result(
         env,
-        decode(module).map(|module| describe_exports(env, &module.0)),
+        decode(module).map(|module| describe_exports(env, &module)),
     )
 }
 
