@@ -6,7 +6,7 @@
 -module(child_vm).
 
 -export([run/2, run/3, main/1, fixtures/1]).
--export([threads/0, resident_bytes/0, wait_until/1]).
+-export([threads/0, resident_bytes/0, virtual_bytes/0, wait_until/1]).
 
 -export_type([options/0]).
 
@@ -142,8 +142,16 @@ threads() ->
 %% @doc How much memory the VM has in use, as the operating system sees it.
 -spec resident_bytes() -> non_neg_integer().
 resident_bytes() ->
+    status_bytes("VmRSS").
+
+%% @doc How much address space the VM takes.
+-spec virtual_bytes() -> non_neg_integer().
+virtual_bytes() ->
+    status_bytes("VmSize").
+
+status_bytes(Field) ->
     {ok, Status} = file:read_file("/proc/self/status"),
-    {match, [KiB]} = re:run(Status, "VmRSS:\\s+(\\d+) kB", [{capture, all_but_first, list}]),
+    {match, [KiB]} = re:run(Status, Field ++ ":\\s+(\\d+) kB", [{capture, all_but_first, list}]),
     list_to_integer(KiB) * 1024.
 
 %% @doc Returns when `Condition' holds; the test's own timeout bounds the wait.

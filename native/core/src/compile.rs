@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
 use foldhash::quality::RandomState;
+use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -24,13 +25,18 @@ const CACHE_BYTES: usize = 256 << 20;
 /// Called once with the outcome, on a compiler thread.
 pub type OnCompiled = Box<dyn FnOnce(Result<Arc<Module>>) + Send>;
 
-static POOL: LazyLock<std::result::Result<ThreadPool, String>> = LazyLock::new(|| {
-    ThreadPoolBuilder::new()
-        .thread_name(|index| format!("wasmbeam-compiler-{index}"))
-        .stack_size(STACK)
-        .build()
-        .map_err(|error| error.to_string())
-});
+static POOL: OnceCell<ThreadPool> = OnceCell::new();
+
+/// The compiler's threads. Where they cannot be started, the next use tries again.
+fn pool() -> Result<&'static ThreadPool> {
+    POOL.get_or_try_init(|| {
+        ThreadPoolBuilder::new()
+            .thread_name(|index| format!("wasmbeam-compiler-{index}"))
+            .stack_size(STACK)
+            .build()
+            .map_err(|e| Error::internal(format!("the compiler cannot be started: {e}")))
+    })
+}
 
 static CACHE: LazyLock<Cache> = LazyLock::new(Cache::default);
 
@@ -140,7 +146,7 @@ pub fn compile(
     source: Arc<[u8]>,
     done: OnCompiled,
 ) -> Result<Option<Arc<Module>>> {
-    let pool = POOL.as_ref().map_err(Error::internal)?;
+    let pool = pool()?;
     let hash = hash(config, &source);
     let mut entries = CACHE.entries.lock();
     match entries.find(hash, config, &source).map(|e| &mut e.state) {

@@ -62,9 +62,8 @@ impl Engine {
     fn new(config: EngineConfig) -> Result<Self> {
         let inner = wasmtime::Engine::new(&settings(config))
             .map_err(|e| Error::internal(e.root_cause()))?;
-        if !ticker::register(&inner) {
-            return Err(Error::internal("the ticker thread cannot be started"));
-        }
+        ticker::register(&inner)
+            .map_err(|e| Error::internal(format!("the ticker thread cannot be started: {e}")))?;
         Ok(Self { inner, config })
     }
 

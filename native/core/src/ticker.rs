@@ -4,11 +4,13 @@
 //! all engines, and sleeps while nothing runs. The more guests wait for their next slice, the
 //! shorter the slices get, so that the embedder's other work is not kept waiting.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use once_cell::sync::OnceCell;
 use wasmtime::{Engine, EngineWeak};
 
 const LONGEST_SLICE: Duration = Duration::from_millis(1);
@@ -29,31 +31,32 @@ static PARKED: AtomicBool = AtomicBool::new(false);
 /// Guests that used up a slice and have not finished.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
-static TICKER: LazyLock<Option<Ticker>> = LazyLock::new(|| {
+static TICKER: OnceCell<Ticker> = OnceCell::new();
+
+fn start() -> io::Result<Ticker> {
     let thread = thread::Builder::new()
         .name("wasmbeam-ticker".into())
-        .spawn(run)
-        .ok()?
+        .spawn(run)?
         .thread()
         .clone();
-    Some(Ticker {
+    Ok(Ticker {
         engines: Mutex::new(Vec::new()),
         thread,
     })
-});
+}
 
-/// Starts the thread if need be and has it tick for `engine` too. False if no thread could be
-/// started.
-pub(crate) fn register(engine: &Engine) -> bool {
-    let Some(ticker) = TICKER.as_ref() else {
-        return false;
-    };
-    ticker
+/// Starts the thread if need be and has it tick for `engine` too.
+///
+/// # Errors
+/// If no thread can be started. The next use tries again.
+pub(crate) fn register(engine: &Engine) -> io::Result<()> {
+    TICKER
+        .get_or_try_init(start)?
         .engines
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(engine.weak());
-    true
+    Ok(())
 }
 
 /// Makes sure that the epoch advances. To be called before each slice.
@@ -64,7 +67,7 @@ pub(crate) fn wake() {
         ACTIVE.store(true, Ordering::SeqCst);
     }
     if PARKED.load(Ordering::SeqCst)
-        && let Some(ticker) = TICKER.as_ref()
+        && let Some(ticker) = TICKER.get()
     {
         ticker.thread.unpark();
     }
@@ -96,7 +99,7 @@ fn run() {
     let mut idle_ticks = 0;
     loop {
         thread::sleep(slice(BUSY.load(Ordering::Relaxed), cores));
-        if let Some(ticker) = TICKER.as_ref() {
+        if let Some(ticker) = TICKER.get() {
             ticker
                 .engines
                 .lock()

@@ -130,6 +130,9 @@ fn create<'a>(
     options: Term<'a>,
 ) -> Result<ResourceArc<InstanceRes>, Failure<'a>> {
     let module = module::decode(module)?;
+    reaper::start().map_err(|error| wasmbeam_core::Error::Internal {
+        message: format!("the reaper thread cannot be started: {error}"),
+    })?;
     let imports = Arc::new(SavedTerms::new(imports));
     let store = if store.decode::<Atom>().is_ok_and(|a| a == atoms::none()) {
         let config = StoreConfig {

@@ -1,10 +1,12 @@
 //! A thread for what would keep a scheduler too long: giving back a store's memory, and unwinding
 //! the calls of processes that died.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, LazyLock};
-use std::thread;
+use std::{io, thread};
 
+use once_cell::sync::OnceCell;
 use parking_lot::{Condvar, Mutex};
 use rustler::{Atom, LocalPid};
 use wasmbeam_core::store::Coroutine;
@@ -26,25 +28,34 @@ enum Job {
 static BACKLOG: Mutex<usize> = Mutex::new(0);
 static LESS: Condvar = Condvar::new();
 
-static REAPER: LazyLock<Option<Sender<Job>>> = LazyLock::new(|| {
-    let (sender, jobs) = channel();
-    thread::Builder::new()
-        .name("wasmbeam-reaper".into())
-        .spawn(move || {
-            for job in jobs {
-                match job {
-                    Job::Free(coroutine) => drop(coroutine),
-                    Job::Unwind(store) => store.unwind(),
-                    Job::Tell(pid, ticket, what) => tell_from_outside(&pid, ticket, what),
-                }
-                free_dropped();
-                *BACKLOG.lock() -= 1;
-                LESS.notify_all();
-            }
-        })
-        .ok()?;
-    Some(sender)
-});
+static REAPER: OnceCell<Sender<Job>> = OnceCell::new();
+
+/// Starts the thread if it does not run yet: before there is anything that it has to free.
+///
+/// # Errors
+/// If no thread can be started. The next use tries again.
+pub fn start() -> io::Result<()> {
+    REAPER.get_or_try_init(|| {
+        let (sender, jobs) = channel();
+        thread::Builder::new()
+            .name("wasmbeam-reaper".into())
+            .spawn(move || jobs.into_iter().for_each(reap))?;
+        io::Result::Ok(sender)
+    })?;
+    Ok(())
+}
+
+fn reap(job: Job) {
+    // What cannot be freed in order is leaked; others must not wait for it.
+    let _ = catch_unwind(AssertUnwindSafe(|| match job {
+        Job::Free(coroutine) => drop(coroutine),
+        Job::Unwind(store) => store.unwind(),
+        Job::Tell(pid, ticket, what) => tell_from_outside(&pid, ticket, what),
+    }));
+    free_dropped();
+    *BACKLOG.lock() -= 1;
+    LESS.notify_all();
+}
 
 /// Frees a store that nobody drives any more.
 pub fn free(coroutine: Coroutine) {
@@ -77,9 +88,12 @@ fn await_reaper() -> Atom {
 }
 
 fn send(job: Job) {
-    // Without a thread the job is dropped, and with it the memory is freed, here.
-    if let Some(reaper) = REAPER.as_ref() {
+    // There is no store without the thread; if there were, the job would be dropped here, and with
+    // it the memory freed.
+    if let Some(reaper) = REAPER.get() {
         *BACKLOG.lock() += 1;
-        let _ = reaper.send(job);
+        if reaper.send(job).is_err() {
+            *BACKLOG.lock() -= 1;
+        }
     }
 }
