@@ -56,7 +56,7 @@ impl Coroutine {
         mut buffer: B,
     ) -> Result<B>
     where
-        B: AsMut<[u8]> + Send + 'static,
+        B: AsMut<[u8]> + Send,
     {
         self.visit(move |context| {
             let memory = find(context, instance, &which)?;
@@ -79,7 +79,7 @@ impl Coroutine {
         bytes: B,
     ) -> Result<()>
     where
-        B: AsRef<[u8]> + Send + 'static,
+        B: AsRef<[u8]> + Send,
     {
         self.visit(move |context| {
             let memory = find(context, instance, &which)?;
@@ -143,7 +143,7 @@ impl Coroutine {
         image: B,
     ) -> Result<()>
     where
-        B: AsRef<[u8]> + Send + 'static,
+        B: AsRef<[u8]> + Send,
     {
         self.visit(move |context| {
             let memory = find(context, instance, &which)?;

@@ -2,8 +2,11 @@
 //!
 //! Answers `{queued, Ticket}` and `again` mean the same as in `call`.
 
+use std::sync::atomic::Ordering;
+
 use rustler::{Atom, Binary, Encoder, Env, OwnedBinary, Term, TermType};
-use wasmbeam_core::{MemorySelector, TableSelector, ValType, Value};
+use wasmbeam_core::store::Coroutine;
+use wasmbeam_core::{Error, MemorySelector, TableSelector, ValType, Value};
 
 use crate::atoms;
 use crate::call::refused;
@@ -77,26 +80,52 @@ fn read<'a>(
             let instance = instance::decode(instance)?;
             let which = memory(which)?;
             let (start, size) = (offset(start)?, offset(size)?);
-            let index = instance.index;
-            Ok(instance
-                .store
-                .visit(env, &instance, |coroutine| {
-                    coroutine.memory_check(index, which.clone(), start, size)?;
-                    // In bounds, so no larger than memory that exists.
-                    let buffer = OwnedBinary::new(size as usize);
-                    coroutine.memory_read(index, which, start, Buffer(buffer))
-                })
-                .map(|buffer| (atoms::ok(), Binary::from_owned(buffer.0, env)).encode(env)))
+            let bytes = instance.store.visit(env, &instance, |coroutine| {
+                copy(coroutine, instance.index, which, start, size)
+            });
+            Ok(bytes.map(|bytes| (atoms::ok(), bytes.into_term(env)).encode(env)))
         })(),
     )
 }
 
-struct Buffer(OwnedBinary);
+/// Bytes of a memory, on the way to a term. A term cannot be made while the store is visited.
+enum Copied {
+    Few([u8; Self::FEW], usize),
+    Many(OwnedBinary),
+}
 
-impl AsMut<[u8]> for Buffer {
-    fn as_mut(&mut self) -> &mut [u8] {
-        self.0.as_mut_slice()
+impl Copied {
+    /// So many bytes are part of the process's heap, as a term.
+    const FEW: usize = 64;
+
+    fn into_term(self, env: Env<'_>) -> Term<'_> {
+        match self {
+            Self::Few(bytes, size) => term::binary(env, bytes.get(..size).unwrap_or_default()),
+            Self::Many(bytes) => Binary::from_owned(bytes, env).to_term(env),
+        }
     }
+}
+
+fn copy(
+    coroutine: &mut Coroutine,
+    instance: usize,
+    which: MemorySelector,
+    start: u64,
+    size: u64,
+) -> Result<Copied, Error> {
+    let mut few = [0; Copied::FEW];
+    let count = usize::try_from(size).unwrap_or(usize::MAX);
+    if let Some(target) = few.get_mut(..count) {
+        coroutine.memory_read(instance, which, start, target)?;
+        return Ok(Copied::Few(few, count));
+    }
+    if size > coroutine.memory_gauge().load(Ordering::Relaxed) {
+        coroutine.memory_check(instance, which.clone(), start, size)?;
+    }
+    // No larger than memory that exists.
+    let mut many = OwnedBinary::new(count);
+    coroutine.memory_read(instance, which, start, many.as_mut_slice())?;
+    Ok(Copied::Many(many))
 }
 
 #[rustler::nif]
@@ -142,8 +171,7 @@ fn write<'a>(
             Ok(instance
                 .store
                 .visit(env, &instance, |coroutine| {
-                    coroutine.memory_check(index, which.clone(), start, bytes.len() as u64)?;
-                    coroutine.memory_write(index, which, start, bytes.as_slice().to_vec())
+                    coroutine.memory_write(index, which, start, bytes.as_slice())
                 })
                 .map(|()| atoms::ok().encode(env)))
         })(),
@@ -192,8 +220,7 @@ fn memory_replace<'a>(
             Ok(instance
                 .store
                 .visit(env, &instance, |coroutine| {
-                    let image = image.as_slice().to_vec();
-                    coroutine.memory_replace(instance.index, which, image)
+                    coroutine.memory_replace(instance.index, which, image.as_slice())
                 })
                 .map(|()| {
                     instance.store.clear_interrupted();
@@ -367,7 +394,7 @@ fn table_grow<'a>(
 fn typed<'a, R>(
     value: Term<'a>,
     ty: &ValType,
-    write: impl FnOnce(Value) -> Result<R, wasmbeam_core::Error>,
+    write: impl FnOnce(Value) -> Result<R, Error>,
 ) -> Result<Result<R, Failure<'a>>, wasmbeam_core::Error> {
     match term::decode(value, ty) {
         Some(value) => write(value).map(Ok),

@@ -30,12 +30,19 @@ impl Alarm {
     /// Polls until there is an answer or nothing more can be done for now.
     pub(super) fn poll<R>(&self, mut poll: impl FnMut() -> Option<R>) -> Option<R> {
         loop {
-            self.polling.store(true, Ordering::SeqCst);
-            self.rang.store(false, Ordering::SeqCst);
-            let answer = poll();
+            self.polling.store(true, Ordering::Relaxed);
+            if self.rang.load(Ordering::Relaxed) {
+                self.rang.store(false, Ordering::Relaxed);
+            }
+            if let Some(answer) = poll() {
+                // What rings now needs nobody: the driver comes back by itself.
+                self.polling.store(false, Ordering::Release);
+                return Some(answer);
+            }
+            // Not to be reordered: whoever rings looks at the two the other way round.
             self.polling.store(false, Ordering::SeqCst);
-            if answer.is_some() || !self.rang.load(Ordering::SeqCst) {
-                return answer;
+            if !self.rang.load(Ordering::SeqCst) {
+                return None;
             }
         }
     }

@@ -10,7 +10,7 @@ use std::task::{self, Poll, Waker};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::alarm::Alarm;
-use super::port::{Command, Event, Port};
+use super::port::{Command, Event, Port, Visitor};
 use super::{
     Answer, Context, ImportCall, Instantiate, InterruptFlag, StoreData, StoreId, Target, frames,
     instances,
@@ -196,7 +196,7 @@ impl Coroutine {
                 self.busy.get_or_insert_with(Busy::new);
                 Step::Yielded
             }
-            Some(Event::Visited(_)) => Step::Done(Err(Error::internal("an answer nobody awaits"))),
+            Some(Event::Visited) => Step::Done(Err(Error::internal("an answer nobody awaits"))),
             None if self.future.is_none() => Step::Done(Err(Error::Stopped)),
             None => Step::Waiting,
         }
@@ -208,19 +208,24 @@ impl Coroutine {
     /// `Stopped` if the store has ended, and what `visit` gives.
     pub fn visit<R, F>(&mut self, visit: F) -> Result<R>
     where
-        R: Send + 'static,
-        F: FnOnce(&mut Context<'_>) -> Result<R> + Send + 'static,
+        R: Send,
+        F: FnOnce(&mut Context<'_>) -> Result<R> + Send,
     {
-        self.port.command(Command::Visit(Box::new(move |context| {
-            Box::new(visit(context))
-        })));
-        match self.poll() {
-            Some(Event::Visited(answer)) => match answer.downcast() {
-                Ok(answer) => *answer,
-                Err(_) => Err(Error::internal("an answer to another question")),
-            },
-            Some(_) => Err(Error::internal("no frame took the visit")),
-            None => Err(Error::Stopped),
+        let mut visit = Some(visit);
+        let mut answer = None;
+        let mut once = |context: &mut Context<'_>| {
+            answer = visit.take().map(|visit| visit(context));
+        };
+        // SAFETY: a frame that takes the visitor runs it at once, without suspending, so that it is
+        // gone when the poll ends; what no frame has taken is withdrawn.
+        self.port
+            .command(Command::Visit(unsafe { Visitor::new(&mut once) }));
+        let event = self.poll();
+        self.port.withdraw();
+        match (event, answer) {
+            (Some(Event::Visited), Some(answer)) => answer,
+            (Some(_), _) => Err(Error::internal("no frame took the visit")),
+            (None, _) => Err(Error::Stopped),
         }
     }
 

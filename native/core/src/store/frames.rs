@@ -141,7 +141,8 @@ async fn serve(context: &mut Context<'_>, command: Command) -> Event {
 fn visited(context: &mut Context<'_>, visit: Visitor) -> Event {
     // References made on the way must not outlive the visit.
     let mut scope = RootScope::new(context);
-    Event::Visited(visit(&mut scope.as_context_mut()))
+    visit.run(&mut scope.as_context_mut());
+    Event::Visited
 }
 
 /// A call that may use no more than `fuel` of what there is.

@@ -3,7 +3,6 @@
 //! A store is driven from one place at a time. Whichever frame is on top (the base when nothing
 //! runs, a suspended import otherwise) takes the next command and leaves an event for the driver.
 
-use std::any::Any;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -15,8 +14,23 @@ use crate::error::{Error, Result};
 use crate::natives::{Question, Reply};
 use crate::value::Value;
 
-pub(crate) type Visited = Box<dyn Any + Send>;
-pub(crate) type Visitor = Box<dyn FnOnce(&mut Context<'_>) -> Visited + Send>;
+pub(crate) type Visit<'a> = dyn FnMut(&mut Context<'_>) + Send + 'a;
+
+/// What is to be run on the store, once, by the frame on top.
+pub(crate) struct Visitor(&'static mut Visit<'static>);
+
+impl Visitor {
+    /// # Safety
+    /// The visitor must not exist any more when `visit` ends.
+    pub(crate) unsafe fn new(visit: &mut Visit<'_>) -> Self {
+        // SAFETY: only the lifetimes change, and the caller sees to them.
+        Self(unsafe { std::mem::transmute::<&mut Visit<'_>, &'static mut Visit<'static>>(visit) })
+    }
+
+    pub(crate) fn run(self, context: &mut Context<'_>) {
+        (self.0)(context);
+    }
+}
 
 pub(crate) enum Command {
     Call {
@@ -44,7 +58,7 @@ pub(crate) enum Event {
         instance: usize,
         question: Question,
     },
-    Visited(Visited),
+    Visited,
     /// The time slice is used up.
     Yielded,
 }
@@ -63,6 +77,11 @@ pub(crate) struct Port(Arc<Mutex<Slots>>);
 impl Port {
     pub(crate) fn command(&self, command: Command) {
         self.0.lock().command = Some(command);
+    }
+
+    /// Takes a command back that no frame has taken.
+    pub(crate) fn withdraw(&self) {
+        self.0.lock().command = None;
     }
 
     pub(crate) fn event(&self, event: Event) {
