@@ -43,7 +43,10 @@ pub(super) async fn run(
         .iter()
         .map(|arg| Value::from_val(context, arg))
         .collect::<Result<Vec<_>>>()?;
-    match frames::call(context, &callee, args).await {
+    match frames::call(context, &callee, args)
+        .await
+        .map_err(|error| *error)
+    {
         Ok(values) => {
             for ((slot, value), ty) in results.iter_mut().zip(values).zip(&call.signature.results) {
                 *slot = value.into_val(context, ty)?;
@@ -142,7 +145,9 @@ async fn helper(
         .zip(&function.signature.params)
         .map(|(arg, ty)| convert(arg, ty))
         .collect();
-    frames::call(context, &function, args).await
+    frames::call(context, &function, args)
+        .await
+        .map_err(|error| *error)
 }
 
 /// An integer in the width that the callee takes: `setThrew` has taken both in its time.

@@ -172,7 +172,7 @@ impl Coroutine {
 
     /// Lets the import on top fail.
     pub fn import_fail(&mut self, error: Error) -> Step {
-        self.command(Command::Fail(error))
+        self.command(Command::Fail(Box::new(error)))
     }
 
     /// Goes on where the last poll ended.
@@ -182,14 +182,15 @@ impl Coroutine {
                 // An import's frame beneath may still be suspended, but it is not waiting for a
                 // slice.
                 self.busy = None;
-                Step::Done(result)
+                Step::Done(result.map_err(|error| *error))
             }
             Some(Event::Import(call)) => {
                 self.busy = None;
                 Step::Import(call)
             }
-            Some(Event::Question { instance, question }) => {
+            Some(Event::Question(question)) => {
                 self.busy = None;
+                let (instance, question) = *question;
                 Step::Question { instance, question }
             }
             Some(Event::Yielded) => {
@@ -257,9 +258,8 @@ impl Coroutine {
                 Ok(Poll::Pending) => self.port.take_event(),
                 Ok(Poll::Ready(())) | Err(_) => {
                     ended = true;
-                    Some(Event::Done(Err(Error::internal(
-                        "a panic ended the instance",
-                    ))))
+                    let error = Error::internal("a panic ended the instance");
+                    Some(Event::Done(Err(Box::new(error))))
                 }
             }
         });

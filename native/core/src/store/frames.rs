@@ -38,15 +38,15 @@ pub(super) async fn import(
 ) -> Result<ImportAnswer> {
     let mut event = Event::Import(call);
     loop {
-        match suspend(context, event).await? {
+        match suspend(context, event).await.map_err(|error| *error)? {
             Command::Return(results) => return Ok(ImportAnswer::Results(results)),
             Command::Default if has_default => return Ok(ImportAnswer::Default),
             Command::Default => {
-                event = Event::Done(Err(Error::UnknownImport {
+                event = Event::Done(Err(Box::new(Error::UnknownImport {
                     module: String::new(),
                     name: String::new(),
                     kind: "func",
-                }));
+                })));
             }
             _ => return Err(Error::internal("the import was not answered")),
         }
@@ -59,21 +59,22 @@ pub(crate) async fn ask(
     instance: usize,
     question: Question,
 ) -> Result<Reply> {
-    match suspend(context, Event::Question { instance, question }).await? {
+    let event = Event::Question(Box::new((instance, question)));
+    match suspend(context, event).await.map_err(|error| *error)? {
         Command::Reply(reply) => Ok(reply),
         _ => Err(Error::internal("the question was not answered")),
     }
 }
 
 /// Leaves an event for the driver, and serves its commands until one of them ends the suspension.
-async fn suspend(context: &mut Context<'_>, event: Event) -> Result<Command> {
+async fn suspend(context: &mut Context<'_>, event: Event) -> Result<Command, Box<Error>> {
     let port = context.data().port.clone();
     let mut command = port.exchange(event).await;
     loop {
         match command {
             Command::Return(_) | Command::Default | Command::Reply(_) | Command::Fail(_) => {
                 if let Some(why) = context.data().interrupt.get() {
-                    return Err(Error::Interrupted(why));
+                    return Err(Box::new(Error::Interrupted(why)));
                 }
                 // The slice that the guest had when it called is over.
                 context.set_epoch_deadline(1);
@@ -120,20 +121,22 @@ async fn serve(context: &mut Context<'_>, command: Command) -> Event {
         Command::Call { target, args, fuel } => Event::Done(
             match resolve(context, target) {
                 Ok(function) if let Some(fuel) = fuel => {
-                    rationed(context, fuel, function, args).await
+                    Box::pin(rationed(context, fuel, function, args)).await
                 }
                 Ok(function) => call(context, &function, args).await,
-                Err(error) => Err(error),
+                Err(error) => Err(Box::new(error)),
             }
             .map(Answer::Values),
         ),
         Command::Instantiate(request) => Event::Done(
-            instantiate(context, *request)
+            Box::pin(instantiate(context, *request))
                 .await
-                .map(|()| Answer::Instantiated),
+                .map(|()| Answer::Instantiated)
+                .map_err(Box::new),
         ),
         Command::Return(_) | Command::Default | Command::Reply(_) | Command::Fail(_) => {
-            Event::Done(Err(Error::internal("no import awaits an answer")))
+            let error = Error::internal("no import awaits an answer");
+            Event::Done(Err(Box::new(error)))
         }
     }
 }
@@ -151,7 +154,7 @@ async fn rationed(
     fuel: u64,
     function: FuncRef,
     args: Vec<Value>,
-) -> Result<Vec<Value>> {
+) -> Result<Vec<Value>, Box<Error>> {
     let stock = context
         .get_fuel()
         .map_err(|_| Error::bad_argument("the instance was started without fuel"))?;
@@ -205,7 +208,7 @@ pub(crate) async fn call(
     context: &mut Context<'_>,
     function: &FuncRef,
     args: Vec<Value>,
-) -> Result<Vec<Value>> {
+) -> Result<Vec<Value>, Box<Error>> {
     enter(context)?;
     let result = if function.signature.has_references {
         let mut scope = RootScope::new(&mut *context);
@@ -222,7 +225,7 @@ async fn invoke(
     context: &mut Context<'_>,
     function: &FuncRef,
     mut values: Vec<Value>,
-) -> Result<Vec<Value>> {
+) -> Result<Vec<Value>, Box<Error>> {
     let Signature {
         params, results, ..
     } = &*function.signature;
@@ -231,7 +234,8 @@ async fn invoke(
             "expected {} arguments, got {}",
             params.len(),
             values.len()
-        )));
+        ))
+        .into());
     }
     // A nested call finds none and makes its own.
     let mut vals = std::mem::take(&mut context.data_mut().vals);
@@ -245,7 +249,7 @@ async fn invoke(
         .func
         .call_async(&mut *context, given, outcome)
         .await
-        .map_err(|error| failure(context, &error))?;
+        .map_err(|error| Box::new(failure(context, &error)))?;
     for val in outcome {
         values.push(Value::from_val(context, val)?);
     }

@@ -10,7 +10,7 @@ use std::task::Poll;
 use parking_lot::Mutex;
 
 use super::{Answer, Context, ImportCall, Instantiate, Target};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::natives::{Question, Reply};
 use crate::value::Value;
 
@@ -48,16 +48,14 @@ pub(crate) enum Command {
     /// The reply to the question of the frame on top.
     Reply(Reply),
     /// The import on top failed.
-    Fail(Error),
+    Fail(Box<Error>),
 }
 
 pub(crate) enum Event {
-    Done(Result<Answer>),
+    /// Errors are boxed, to keep what is passed on at each call small.
+    Done(Result<Answer, Box<Error>>),
     Import(ImportCall),
-    Question {
-        instance: usize,
-        question: Question,
-    },
+    Question(Box<(usize, Question)>),
     Visited,
     /// The time slice is used up.
     Yielded,
