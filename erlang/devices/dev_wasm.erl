@@ -136,21 +136,6 @@ import(Message, Request, Opts) ->
         Outcome -> Outcome
     end.
 
-served(Library, Function, Message, Request, Opts) of
-        {error, not_found} -> undefined_call(Prefix, Message, Request, Opts);
-        Outcome -> Outcome
-    end.
-
-%% Names of modules may hold slashes, and are one key all the same.
-library([<<>> | Keys], Message, Opts) ->
-    library(Keys, Message, Opts);
-library([Key | Keys], Message, Opts) when is_map(Message) ->
-    library(Keys, wasmbeam_host:get(Key, ?PLAIN(Message), Opts), Opts);
-library([], Message, _Opts) ->
-    Message;
-library(_Keys, _Other, _Opts) ->
-    not_found.
-
 served(Library, Function, Message, Request, Opts) when is_map(Library) ->
     wasmbeam_host:resolve(wasmbeam_host:replace(Library, #{<<"state">> => Message}, Opts),
                           Request#{<<"path">> => Function}, Opts);
