@@ -25,22 +25,21 @@ use(Host) ->
     Before.
 
 load_double() ->
-    [{module, Module} = code:load_binary(Module, File, Code)
-     || Module <- ?DOUBLE,
-        File <- [filename:join([folder(), "hyperbeam", atom_to_list(Module) ++ ".src"])],
-        {ok, Forms} <- [epp:parse_file(File, [{source_name, File}])],
-        {ok, Module, Code} <- [compile:forms(Forms, [return_errors])]],
+    lists:foreach(fun load/1, ?DOUBLE),
     true = wasmbeam_host_hyperbeam:find(),
-    ok = hb_double_call(start),
+    ok = apply(hb_double, start, []),
     use(wasmbeam_host_hyperbeam).
 
+load(Module) ->
+    File = filename:join([folder(), "hyperbeam", atom_to_list(Module) ++ ".src"]),
+    {ok, Forms} = epp:parse_file(File, [{source_name, File}]),
+    {ok, Module, Code} = compile:forms(Forms, [return_errors]),
+    {module, Module} = code:load_binary(Module, File, Code).
+
 unload_double(Before) ->
-    ok = hb_double_call(stop),
+    ok = apply(hb_double, stop, []),
     _ = [begin code:purge(Module), true = code:delete(Module) end || Module <- ?DOUBLE],
     use(Before).
-
-hb_double_call(Function) ->
-    apply(hb_double, Function, []).
 
 %% A value in the private part of a message, in whichever host.
 private(Path, Message) ->
