@@ -65,8 +65,9 @@ snapshot(Message, Request, Opts) ->
 on_stack(Key, Message, Request, Opts) ->
     Stack = wasmbeam_host:option(delegated_compute_stack, ?STACK, Opts),
     Settings = ?SETTINGS#{<<"device">> => <<"stack@1.0">>, <<"device-stack">> => Stack},
-    Own = maps:map(fun(Name, _) -> wasmbeam_host:get(Name, ?PLAIN(Message), unset, Opts) end,
-                   Settings),
+    Present = maps:map(fun(Name, _) -> wasmbeam_host:get(Name, ?PLAIN(Message), unset, Opts) end,
+                       Settings),
+    Own = Present#{<<"device">> := wasmbeam_host:device(Message, Opts)},
     Given = maps:filter(fun(Name, Value) -> is_map_key(Name, ?SETTINGS) andalso Value =/= unset end,
                         Own),
     Prepared = wasmbeam_host:replace(Message, maps:merge(Settings, Given), Opts),

@@ -4,8 +4,6 @@
 
 -export([info/1, init/3, compute/3, normalize/3, snapshot/3]).
 
--define(PLAIN(Message), {as, <<"message@1.0">>, Message}).
-
 -type message() :: wasmbeam_host:message().
 -type opts() :: wasmbeam_host:opts().
 
@@ -42,7 +40,7 @@ snapshot(Message, Request, Opts) ->
 as(Device, Message, Request, Opts) ->
     case wasmbeam_host:resolve({as, Device, Message}, Request, Opts) of
         {ok, Result} when is_map(Result) ->
-            Own = wasmbeam_host:get(<<"device">>, ?PLAIN(Message), unset, Opts),
+            Own = wasmbeam_host:device(Message, Opts),
             {ok, wasmbeam_host:replace(Result, #{<<"device">> => Own}, Opts)};
         Outcome ->
             Outcome

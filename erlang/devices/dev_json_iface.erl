@@ -119,7 +119,8 @@ with_results(Results, Message, Opts) ->
 message_to_json_struct(Message, Opts) ->
     Id = case Message of
         #{<<"id">> := Given} when is_binary(Given) -> Given;
-        #{} -> wasmbeam_host:get(<<"id">>, ?PLAIN(Message), <<>>, Opts)
+        %% Another device would make another message of it, with another id.
+        #{} -> wasmbeam_host:get(<<"id">>, Message, <<>>, Opts)
     end,
     dev_json_message:struct(wasmbeam_host:load(Message, Opts), Id).
 

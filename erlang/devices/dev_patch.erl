@@ -56,7 +56,7 @@ split(Source, Opts) ->
 
 is_patch(Message, Opts) ->
     is_word(<<"patch">>, wasmbeam_host:get(<<"method">>, ?PLAIN(Message), Opts))
-        orelse is_word(<<"patch@1.0">>, wasmbeam_host:get(<<"device">>, ?PLAIN(Message), Opts)).
+        orelse is_word(<<"patch@1.0">>, wasmbeam_host:device(Message, Opts)).
 
 is_word(Word, Value) ->
     is_binary(Value) andalso wasmbeam_path:lowercase(Value) =:= Word.

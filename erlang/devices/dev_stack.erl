@@ -22,8 +22,8 @@
 -export([info/1, handle/4, prefix/3, input_prefix/3]).
 
 -define(PLAIN(Message), {as, <<"message@1.0">>, Message}).
-%% What a device of the stack finds changed, and nobody else does.
--define(CONTEXT, [<<"device">>, <<"device-key">>, <<"input-prefix">>, <<"output-prefix">>,
+%% What, with the device, a device of the stack finds changed, and nobody else does.
+-define(CONTEXT, [<<"device-key">>, <<"input-prefix">>, <<"output-prefix">>,
                   <<"pass">>]).
 
 %% @doc All keys are the stack's.
@@ -187,7 +187,8 @@ restored_device(Before, Message, Opts) ->
 restored(Keys, Before, Message, Opts) ->
     Values = maps:from_list(
         [{Key, wasmbeam_host:get(Key, ?PLAIN(Before), unset, Opts)} || Key <- Keys]),
-    wasmbeam_host:replace(Message, Values, Opts).
+    Device = wasmbeam_host:device(Before, Opts),
+    wasmbeam_host:replace(Message, Values#{<<"device">> => Device}, Opts).
 
 %% A message that answers each place with itself, of that device.
 transformer(Message) ->

@@ -8,7 +8,7 @@
 %% HyperBEAM if it is in the code path, else the embedded one.
 -module(wasmbeam_host).
 
--export([get/3, get/4, set/3, replace/3, resolve/3, load/2]).
+-export([get/3, get/4, device/2, set/3, replace/3, resolve/3, load/2]).
 -export([private_get/3, private_set/3, cache_write/2, cache_read/2, option/3]).
 -export([current/0, choose/1]).
 
@@ -50,6 +50,12 @@ get(Path, Base, Opts) ->
 -spec get(path(), base(), Default :: term(), opts()) -> term().
 get(Path, Base, Default, Opts) ->
     (current()):get(Path, Base, Default, Opts).
+
+%% @doc The device that a message names, or `unset'. Not even as another device's message does it
+%% have that in a key.
+-spec device(message(), opts()) -> device() | unset.
+device(#{<<"device">> := Device}, Opts) -> load(Device, Opts);
+device(Message, _Opts) when is_map(Message) -> unset.
 
 %% @doc The message with other values at these paths. A message is merged into the one that is
 %% there, see {@link replace/3}; `unset' removes.

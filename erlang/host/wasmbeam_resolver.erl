@@ -54,7 +54,10 @@ step(Key, Message, Request, Walked, Opts) when is_map(Message) ->
 step(Key, {as, Device, Base}, Request, Walked, Opts) ->
     case loaded(Base, Opts) of
         {ok, Message} when is_map(Message) ->
-            as(Device, Key, Message, Request, Walked, Opts);
+            case wasmbeam_devices:find(Device, Opts) of
+                {ok, dev_message} -> plain(Key, Message, Request, Opts);
+                _ -> as(Device, Key, Message, Request, Walked, Opts)
+            end;
         {ok, Other} ->
             no_message(Key, Other, Walked);
         {error, _} = Error ->
