@@ -41,7 +41,7 @@ put_object(_Value, Path, _Put) when length(Path) > ?MAX_DEPTH ->
     throw(wasmbeam_fault:new(too_deep, "messages in messages, more than ~b levels: ~ts/...",
                              [?MAX_DEPTH, wasmbeam_path:to_binary(lists:sublist(lists:reverse(Path), 5))]));
 put_object(Value, Path, Put) ->
-    Inner = fun(Key, InnerValue) -> put_object(InnerValue, [Key | Path], Put) end,
+    Inner = fun(Keys, InnerValue) -> put_object(InnerValue, Keys ++ Path, Put) end,
     Bytes = case wasmbeam_cache_object:encode(Value, Inner) of
         {ok, Encoded} ->
             Encoded;

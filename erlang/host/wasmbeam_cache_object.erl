@@ -12,8 +12,9 @@
 %% A link takes 33 bytes, and a file at least one block of a disk.
 -define(INLINE_BYTES, 1024).
 
-%% @doc The bytes of a message or binary; `Inner' stores what is linked to and gives its id.
--spec encode(term(), fun((Key :: binary(), term()) -> wasmbeam_host:id())) ->
+%% @doc The bytes of a message or binary; `Inner' stores what is linked to and gives its id; it gets
+%% the keys that lead there, the last one first.
+-spec encode(term(), fun((Keys :: [binary()], term()) -> wasmbeam_host:id())) ->
     {ok, binary()} | {error, Path :: [binary()], What :: term()}.
 encode(<<?MESSAGE, _/binary>> = Binary, _Inner) -> {ok, <<?BINARY, Binary/binary>>};
 encode(<<?BINARY, _/binary>> = Binary, _Inner) -> {ok, <<?BINARY, Binary/binary>>};
@@ -33,8 +34,8 @@ name(Key) -> throw({no_value, [], Key}).
 
 value(Value, _Path, _Inner) when is_binary(Value), byte_size(Value) =< ?INLINE_BYTES ->
     [$b, text(Value)];
-value(Value, [Key | _], Inner) when is_binary(Value); is_map(Value) ->
-    [$@, base64_decode(Inner(Key, Value))];
+value(Value, Path, Inner) when is_binary(Value); is_map(Value) ->
+    [$@, base64_decode(Inner(Path, Value))];
 value(Value, _Path, _Inner) when is_integer(Value) -> [$i, text(integer_to_binary(Value))];
 value(Value, _Path, _Inner) when is_float(Value) -> [$f, <<Value/float>>];
 value(Value, _Path, _Inner) when is_atom(Value) -> [$a, text(atom_to_binary(Value, utf8))];
