@@ -17,8 +17,14 @@ info() ->
 -spec is_reserved(binary()) -> boolean().
 is_reserved(Key) when byte_size(Key) > 6 -> false;
 is_reserved(Key) ->
-    lists:member(wasmbeam_path:lowercase(Key),
-                 [<<"id">>, <<"keys">>, <<"get">>, <<"set">>, <<"remove">>]).
+    case wasmbeam_path:lowercase(Key) of
+        <<"id">> -> true;
+        <<"keys">> -> true;
+        <<"get">> -> true;
+        <<"set">> -> true;
+        <<"remove">> -> true;
+        _ -> false
+    end.
 
 %% @doc The id that the message has in the cache.
 -spec id(wasmbeam_host:message(), wasmbeam_host:message(), wasmbeam_host:opts()) ->

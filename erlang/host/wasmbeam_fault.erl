@@ -46,7 +46,8 @@ from_exception(Class, Reason, Format, Arguments) ->
 %% @doc The text of an error that some device answered.
 -spec message(term()) -> binary().
 message(#{<<"message">> := Message}) when is_binary(Message) -> Message;
-message(Reason) -> unicode:characters_to_binary(io_lib:format("~0tP", [Reason, 20])).
+message(Reason) ->
+    <<_/binary>> = unicode:characters_to_binary(io_lib:format("~0tP", [Reason, 20])).
 
 key(Key) ->
     binary:replace(atom_to_binary(Key, utf8), <<"_">>, <<"-">>, [global]).

@@ -67,7 +67,12 @@ set(Message, Updates, Opts) ->
 -spec replace(message(), updates(), opts()) -> message().
 replace(Message, Updates, Opts) ->
     Host = current(),
-    Cleared = Host:set(Message, maps:map(fun(_Path, _Value) -> unset end, Updates), Opts),
+    %% Anything else than a message takes the place of what is there.
+    Merged = maps:filter(fun(_Path, Value) -> is_map(Value) end, Updates),
+    Cleared = case map_size(Merged) of
+        0 -> Message;
+        _ -> Host:set(Message, maps:map(fun(_Path, _Value) -> unset end, Merged), Opts)
+    end,
     Host:set(Cleared, Updates, Opts).
 
 %% @doc Follows the path of a request, key by key: each is resolved by the device of the message

@@ -27,17 +27,19 @@ nth(_Position, _) -> error.
 
 %% The key of the message that differs in case only.
 same_key(Key, Message) ->
-    same_key(wasmbeam_path:lowercase(Key), byte_size(Key), maps:next(maps:iterator(Message))).
+    Size = byte_size(Key),
+    case [Each || Each <- maps:keys(Message), byte_size(Each) =:= Size] of
+        [] -> error;
+        Candidates -> same_lowercase(wasmbeam_path:lowercase(Key), Candidates)
+    end.
 
-same_key(_Lowercase, _Size, none) ->
-    error;
-same_key(Lowercase, Size, {Key, _Value, Iterator}) when byte_size(Key) =:= Size ->
+same_lowercase(Lowercase, [Key | Keys]) ->
     case wasmbeam_path:lowercase(Key) of
         Lowercase -> {ok, Key};
-        _ -> same_key(Lowercase, Size, maps:next(Iterator))
+        _ -> same_lowercase(Lowercase, Keys)
     end;
-same_key(Lowercase, Size, {_Key, _Value, Iterator}) ->
-    same_key(Lowercase, Size, maps:next(Iterator)).
+same_lowercase(_Lowercase, []) ->
+    error.
 
 %% @doc The message with a value at a path, or without it if the value is `unset'. A message is
 %% merged with the one that is there; what the path leads through becomes a message.

@@ -6,15 +6,27 @@
 %% @doc The keys of a path; none for an empty one.
 -spec keys(wasmbeam_host:path()) -> [binary()].
 keys(Path) when is_binary(Path) ->
-    case binary:match(Path, <<"/">>) of
-        nomatch when Path =:= <<>> -> [];
-        nomatch -> [Path];
-        _ -> binary:split(Path, <<"/">>, [global, trim_all])
-    end;
+    split(Path, 0, 0, Path);
 keys(Path) when is_list(Path) ->
     lists:append([keys(key(Key)) || Key <- Path]);
 keys(Path) ->
     keys(key(Path)).
+
+%% Paths are short, and read several times a message: this is much faster than binary:split/3.
+split(<<"/", Rest/binary>>, Start, Size, Path) ->
+    Keys = split(Rest, Start + Size + 1, 0, Path),
+    if
+        Size =:= 0 -> Keys;
+        true -> [binary_part(Path, Start, Size) | Keys]
+    end;
+split(<<_, Rest/binary>>, Start, Size, Path) ->
+    split(Rest, Start, Size + 1, Path);
+split(<<>>, _Start, 0, _Path) ->
+    [];
+split(<<>>, 0, _Size, Path) ->
+    [Path];
+split(<<>>, Start, Size, Path) ->
+    [binary_part(Path, Start, Size)].
 
 %% @doc A key as the binary that it is in a message.
 -spec key(binary() | atom() | integer()) -> binary().
@@ -40,7 +52,7 @@ is_base64url(Char) ->
 
 %% @doc Whether a key belongs to the part of a message that never leaves the node.
 -spec is_private(binary()) -> boolean().
-is_private(<<P, R, I, V, _/binary>>) ->
+is_private(<<P, R, I, V, _/binary>>) when P =:= $p; P =:= $P ->
     lowercase(<<P, R, I, V>>) =:= <<"priv">>;
 is_private(_) ->
     false.

@@ -51,6 +51,8 @@ step(Key, Message, Request, Walked, Opts) when is_map(Message) ->
         error -> plain(Key, Message, Request, Opts);
         {ok, Device} -> by_device(Device, Key, Message, Request, Walked, Opts)
     end;
+step(Key, {as, <<"message@1.0">>, Message}, Request, _Walked, Opts) when is_map(Message) ->
+    plain(Key, Message, Request, Opts);
 step(Key, {as, Device, Base}, Request, Walked, Opts) ->
     case loaded(Base, Opts) of
         {ok, Message} when is_map(Message) ->
