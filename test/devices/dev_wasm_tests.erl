@@ -200,6 +200,20 @@ embedded_bad_input_test_() ->
                       resolve(#{<<"a">> => <<"bytes">>}, <<"a/b">>))
     ]).
 
+%% Modules that were written elsewhere.
+shared_modules_test_() ->
+    [device_hosts:with_shared(File, fun(Image) ->
+         device_hosts:on_both([
+             {File, ?_assertEqual({ok, Results},
+                                  run(init(with_library(#{<<"device">> => <<"WASM-64@1.0">>,
+                                                          <<"image">> => Image})),
+                                      Function, Parameters))}])
+     end)
+     || {File, Function, Parameters, Results} <- [
+        {"test.wasm", <<"fac">>, [5.0], [120.0]},
+        {"test-64.wasm", <<"fac">>, [5.0], [120.0]},
+        {"pow_calculator.wasm", <<"pow">>, [2, 5], [32]}]].
+
 no_instance_is_left_behind_test_() ->
     device_hosts:on_embedded({timeout, 60, fun() ->
         Message = message("fac.wat"),
