@@ -18,6 +18,7 @@
          wasi_new/1, wasi_new_dirty/1,
          fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
          output/3,
+         json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
          noop/4]).
 
 -export_type([module_ref/0, instance_ref/0, step/0, again/0]).
@@ -37,6 +38,7 @@
        wasi_new/1, wasi_new_dirty/1,
        fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
        output/3,
+       json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
        noop/4]).
 -on_load(init/0).
 
@@ -307,6 +309,22 @@ fs_put(_Instance, _Tree) -> ?NOT_LOADED.
 -spec output(instance_ref(), stdout | stderr, Take :: boolean()) ->
     {ok, {binary(), Discarded :: non_neg_integer()}} | failure() | again().
 output(_Instance, _Stream, _Take) -> ?NOT_LOADED.
+
+%% @doc Writes a term as JSON, unless that takes too long.
+-spec json_encode(term()) -> {ok, binary()} | long | failure().
+json_encode(_Value) -> ?NOT_LOADED.
+
+%% @doc As `json_encode/1', however long it takes.
+-spec json_encode_dirty(term()) -> {ok, binary()} | failure().
+json_encode_dirty(_Value) -> ?NOT_LOADED.
+
+%% @doc Reads a JSON text, unless it is long.
+-spec json_decode(binary()) -> {ok, wasmbeam_json:value()} | long | failure().
+json_decode(_Text) -> ?NOT_LOADED.
+
+%% @doc As `json_decode/1', however long it takes.
+-spec json_decode_dirty(binary()) -> {ok, wasmbeam_json:value()} | failure().
+json_decode_dirty(_Text) -> ?NOT_LOADED.
 
 %% @doc Does nothing: what calling any native function costs.
 -spec noop(term(), term(), term(), term()) -> ok | failure().

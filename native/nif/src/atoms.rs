@@ -82,6 +82,14 @@ rustler::atoms! {
     cancelled,
     caller_died,
 
+    // JSON
+    long,
+    bad_json,
+    line,
+    column,
+    true_ = "true",
+    false_ = "false",
+
     // Values
     null,
     nan,

@@ -10,6 +10,7 @@ mod call;
 mod error;
 mod files;
 mod instance;
+mod json;
 mod module;
 mod reaper;
 mod store;

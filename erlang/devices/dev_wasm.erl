@@ -1,0 +1,224 @@
+%% @doc `WASM-64@1.0': runs a WebAssembly module on messages.
+%%
+%% `[in]' is the message's `input-prefix', `[out]' its `output-prefix'; both may be absent.
+%%
+%% <ul>
+%% <li>`init' starts an instance of the image in `[in]/image': the id of one in the cache, a message
+%%   with it in `body', or its bytes; else of that in `body'. `[in]/Mode' is `WASM', or `AOT' where
+%%   the node's option `wasm_allow_aot' is set. Private: `[out]/instance', `[out]/import-resolver',
+%%   `[out]/read', `[out]/write'.</li>
+%% <li>`compute' calls `function' with `parameters', each from the request's `body', the request or
+%%   the message, when `pass' is 1 or absent. It sets `results/[out]/type' and
+%%   `results/[out]/output'.</li>
+%% <li>`import' is what the guest's imports become: it resolves
+%%   `[out]/stdlib/Module/Function' with the message in `state'. What is not there is noted in
+%%   `results/[out]/undefined-calls', and its result is 0.</li>
+%% <li>`snapshot' gives the instance's state in `body'; `normalize' makes an instance of the state in
+%%   `snapshot/body' (`snapshot/[device-key]/body' in a stack), where there is none.</li>
+%% <li>`terminate' ends the instance.</li>
+%% </ul>
+-module(dev_wasm).
+
+-export([info/2, init/3, compute/3, import/3, snapshot/3, normalize/3, terminate/3, instance/3]).
+-export([default_import_resolver/3]).
+
+-define(PLAIN(Message), {as, <<"message@1.0">>, Message}).
+
+-type message() :: wasmbeam_host:message().
+-type opts() :: wasmbeam_host:opts().
+
+%% @doc `instance' is for devices, not a key of messages.
+-spec info(message(), opts()) -> map().
+info(_Message, _Opts) ->
+    #{exports => [init, compute, import, snapshot, normalize, terminate], excludes => [instance]}.
+
+%% @doc Starts an instance.
+-spec init(message(), message(), opts()) -> wasmbeam_host:outcome().
+init(Message, Request, Opts) ->
+    case {pass(Message, Opts), instance(Message, Request, Opts)} of
+        {Pass, Instance} when Pass > 1, Instance =/= not_found -> {ok, Message};
+        _ -> start(Message, Request, Opts)
+    end.
+
+start(Message, Request, Opts) ->
+    case dev_wasm_image:find(Message, Request, Opts) of
+        {ok, Image, Mode} ->
+            case hb_beamr:start(Image, Mode) of
+                {ok, Instance, _Imports, _Exports} ->
+                    {ok, with_instance(Instance, Message, Request, Opts)};
+                {error, Reason} ->
+                    wasmbeam_fault:from(Reason)
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+with_instance(Instance, Message, Request, Opts) ->
+    Prefix = dev_stack:prefix(Message, Request, Opts),
+    wasmbeam_host:private_set(Message, #{
+        <<Prefix/binary, "/instance">> => Instance,
+        <<Prefix/binary, "/import-resolver">> => fun ?MODULE:default_import_resolver/3,
+        <<Prefix/binary, "/read">> =>
+            fun(Offset, Size) -> hb_beamr_io:read(Instance, Offset, Size) end,
+        <<Prefix/binary, "/write">> =>
+            fun(Offset, Bytes) -> hb_beamr_io:write(Instance, Offset, Bytes) end
+    }, Opts).
+
+%% @doc Calls a function of the guest.
+-spec compute(message(), message(), opts()) -> wasmbeam_host:outcome().
+compute(Message, Request, Opts) ->
+    case pass(Message, Opts) of
+        1 ->
+            case normalize(Message, Request, Opts) of
+                {ok, Ready} -> call(Ready, Request, Opts);
+                {error, _} = Error -> Error
+            end;
+        _ ->
+            {ok, Message}
+    end.
+
+pass(Message, Opts) ->
+    wasmbeam_host:get(<<"pass">>, ?PLAIN(Message), 1, Opts).
+
+call(Message, Request, Opts) ->
+    case dev_wasm_call:find(Message, Request, Opts) of
+        {ok, Function, Parameters} -> call(Function, Parameters, Message, Request, Opts);
+        {error, _} = Error -> Error
+    end.
+
+call(Function, Parameters, Message, Request, Opts) ->
+    Prefix = dev_stack:prefix(Message, Request, Opts),
+    Resolver = wasmbeam_host:private_get(<<Prefix/binary, "/import-resolver">>, Message, Opts),
+    Instance = instance(Message, Request, Opts),
+    case hb_beamr:call(Instance, Function, Parameters, Resolver, Message, Opts) of
+        {ok, Results, Next} -> {ok, results(Results, Prefix, Next, Opts)};
+        {error, throw, {exit, 0}, _Stack, Next} -> {ok, results([], Prefix, Next, Opts)};
+        {error, {exit, #{status := 0}}, Next} -> {ok, results([], Prefix, Next, Opts)};
+        Failure -> dev_wasm_call:fault(Failure)
+    end.
+
+results(Results, Prefix, Message, Opts) ->
+    wasmbeam_host:replace(Message, #{
+        <<"results/", Prefix/binary, "/type">> => ok,
+        <<"results/", Prefix/binary, "/output">> => Results
+    }, Opts).
+
+%% @doc What serves the guest's imports where the message has nothing else in its private part: its
+%% own key `import'. The state is the message.
+-spec default_import_resolver(message(), hb_beamr:import_request(), opts()) ->
+    {ok, [wasmbeam:value()], message()}.
+default_import_resolver(Message, #{module := Module, func := Function, args := Args,
+                                   func_sig := Signature}, Opts) ->
+    Request = #{<<"path">> => <<"import">>,
+                <<"module">> => unicode:characters_to_binary(Module),
+                <<"func">> => unicode:characters_to_binary(Function),
+                <<"args">> => Args,
+                <<"func-sig">> => unicode:characters_to_binary(Signature)},
+    case wasmbeam_host:resolve(Message, Request, Opts) of
+        {ok, Answer} ->
+            {ok, wasmbeam_host:get(<<"results">>, ?PLAIN(Answer), Opts),
+             wasmbeam_host:get(<<"state">>, ?PLAIN(Answer), Opts)};
+        {error, #{<<"class">> := <<"exit">>, <<"exit-status">> := Status}} ->
+            throw({exit, Status});
+        {error, Reason} ->
+            throw(dev_wasm_call:import_fault(Module, Function, Reason))
+    end.
+
+%% @doc Resolves a function that the guest imports.
+-spec import(message(), message(), opts()) -> wasmbeam_host:outcome().
+import(Message, Request, Opts) ->
+    Prefix = dev_stack:prefix(Message, Request, Opts),
+    Module = wasmbeam_host:get(<<"module">>, ?PLAIN(Request), Opts),
+    Function = wasmbeam_host:get(<<"func">>, ?PLAIN(Request), Opts),
+    Library = wasmbeam_host:get([Prefix, <<"stdlib">>, Module], ?PLAIN(Message), Opts),
+    case served(Library, Function, Message, Request, Opts) of
+        {error, not_found} -> undefined_call(Prefix, Message, Request, Opts);
+        Outcome -> Outcome
+    end.
+
+served(Library, Function, Message, Request, Opts) when is_map(Library) ->
+    wasmbeam_host:resolve(wasmbeam_host:replace(Library, #{<<"state">> => Message}, Opts),
+                          Request#{<<"path">> => Function}, Opts);
+served(_Library, _Function, _Message, _Request, _Opts) ->
+    {error, not_found}.
+
+undefined_call(Prefix, Message, Request, Opts) ->
+    Path = <<"results/", Prefix/binary, "/undefined-calls">>,
+    Calls = case wasmbeam_host:load(wasmbeam_host:get(Path, ?PLAIN(Message), [], Opts), Opts) of
+        List when is_list(List) -> List;
+        Numbered when is_map(Numbered) -> [Call || {_, Call} <- lists:sort(maps:to_list(Numbered))]
+    end,
+    Call = wasmbeam_host:set(Request, #{<<"path">> => unset}, Opts),
+    {ok, #{<<"state">> => wasmbeam_host:replace(Message, #{Path => Calls ++ [Call]}, Opts),
+           <<"results">> => [0]}}.
+
+%% @doc The state of the instance.
+-spec snapshot(message(), message(), opts()) -> wasmbeam_host:outcome().
+snapshot(Message, Request, Opts) ->
+    case instance(Message, Request, Opts) of
+        not_found ->
+            no_instance();
+        Instance ->
+            case hb_beamr:serialize(Instance) of
+                {ok, State} -> {ok, #{<<"body">> => State}};
+                {error, Reason} -> wasmbeam_fault:from(Reason)
+            end
+    end.
+
+%% @doc Makes sure that there is an instance: of the snapshot, where there is none.
+-spec normalize(message(), message(), opts()) -> wasmbeam_host:outcome().
+normalize(Message, Request, Opts) ->
+    Ready = case instance(Message, Request, Opts) of
+        not_found -> restore(Message, Request, Opts);
+        _Instance -> {ok, Message}
+    end,
+    case Ready of
+        {ok, Restored} -> {ok, wasmbeam_host:set(Restored, #{<<"snapshot">> => unset}, Opts)};
+        {error, _} = Error -> Error
+    end.
+
+restore(Message, Request, Opts) ->
+    Place = wasmbeam_host:get(<<"device-key">>, ?PLAIN(Message), <<>>, Opts),
+    case wasmbeam_host:get([<<"snapshot">>, Place, <<"body">>], ?PLAIN(Message), Opts) of
+        State when is_binary(State) ->
+            case start(Message, Request, Opts) of
+                {ok, Started} -> restore_into(Started, State, Request, Opts);
+                {error, _} = Error -> Error
+            end;
+        _ ->
+            no_instance()
+    end.
+
+restore_into(Message, State, Request, Opts) ->
+    Instance = instance(Message, Request, Opts),
+    case hb_beamr:deserialize(Instance, State) of
+        ok ->
+            {ok, Message};
+        {error, Reason} ->
+            _ = hb_beamr:stop(Instance),
+            wasmbeam_fault:from(Reason)
+    end.
+
+no_instance() ->
+    wasmbeam_fault:new(bad_request, "no instance and no snapshot of one: init was not run", []).
+
+%% @doc Ends the instance.
+-spec terminate(message(), message(), opts()) -> wasmbeam_host:outcome().
+terminate(Message, Request, Opts) ->
+    case instance(Message, Request, Opts) of
+        not_found ->
+            {ok, Message};
+        Instance ->
+            %% One that has ended already is what was asked for.
+            _ = hb_beamr:stop(Instance),
+            Prefix = dev_stack:prefix(Message, Request, Opts),
+            Keys = [<<"instance">>, <<"import-resolver">>, <<"read">>, <<"write">>],
+            Unset = maps:from_list([{<<Prefix/binary, "/", Key/binary>>, unset} || Key <- Keys]),
+            {ok, wasmbeam_host:private_set(Message, Unset, Opts)}
+    end.
+
+%% @doc The handle of the instance, as {@link hb_beamr} takes it.
+-spec instance(message(), message(), opts()) -> hb_beamr:handle() | not_found.
+instance(Message, Request, Opts) ->
+    Prefix = dev_stack:prefix(Message, Request, Opts),
+    wasmbeam_host:private_get(<<Prefix/binary, "/instance">>, Message, Opts).

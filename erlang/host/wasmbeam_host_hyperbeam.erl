@@ -1,0 +1,106 @@
+%% @doc HyperBEAM as the host: `hb_ao' (`hb_converge' in older releases), `hb_private', `hb_cache'
+%% and `hb_opts', as they are in the code path.
+-module(wasmbeam_host_hyperbeam).
+
+-behaviour(wasmbeam_host).
+
+-export([find/0]).
+-export([get/4, set/3, resolve/3, load/2, private_get/3, private_set/3, cache_write/2,
+         cache_read/2, option/3]).
+
+-define(RESOLVER, {wasmbeam, hyperbeam_resolver}).
+%% By way of variables: at compile time there is no HyperBEAM.
+-define(PRIVATE, (module(hb_private))).
+-define(CACHE, (module(hb_cache))).
+-define(OPTIONS, (module(hb_opts))).
+
+module(Name) -> Name.
+
+%% @doc Whether HyperBEAM is there; remembers which of its resolvers is.
+-spec find() -> boolean().
+find() ->
+    Resolvers = [Resolver || Resolver <- [hb_ao, hb_converge], is_there(Resolver)],
+    case Resolvers of
+        [Resolver | _] ->
+            persistent_term:put(?RESOLVER, Resolver),
+            lists:all(fun is_there/1, [hb_private, hb_cache, hb_opts]);
+        [] ->
+            false
+    end.
+
+is_there(Module) ->
+    {module, Module} =:= code:ensure_loaded(Module).
+
+resolver() ->
+    case persistent_term:get(?RESOLVER, undefined) of
+        undefined ->
+            true = find(),
+            persistent_term:get(?RESOLVER);
+        Resolver ->
+            Resolver
+    end.
+
+%% @doc See {@link wasmbeam_host:get/4}.
+-spec get(wasmbeam_host:path(), wasmbeam_host:base(), term(), wasmbeam_host:opts()) -> term().
+get(Path, Base, Default, Opts) ->
+    (resolver()):get(Path, Base, Default, opts(Opts)).
+
+%% @doc See {@link wasmbeam_host:set/3}.
+-spec set(wasmbeam_host:message(), wasmbeam_host:updates(), wasmbeam_host:opts()) ->
+    wasmbeam_host:message().
+set(Message, Updates, Opts) ->
+    (resolver()):set(Message, Updates, opts(Opts)).
+
+%% @doc See {@link wasmbeam_host:resolve/3}.
+-spec resolve(wasmbeam_host:base(), wasmbeam_host:request(), wasmbeam_host:opts()) ->
+    wasmbeam_host:outcome().
+resolve(Base, Request, Opts) ->
+    (resolver()):resolve(Base, Request, opts(Opts)).
+
+%% @doc See {@link wasmbeam_host:load/2}. Older releases load everything at once.
+-spec load(term(), wasmbeam_host:opts()) -> term().
+load(Value, Opts) ->
+    case erlang:function_exported(?CACHE, ensure_all_loaded, 2) of
+        true -> ?CACHE:ensure_all_loaded(Value, opts(Opts));
+        false -> Value
+    end.
+
+%% @doc See {@link wasmbeam_host:private_get/3}.
+-spec private_get(wasmbeam_host:path(), wasmbeam_host:message(), wasmbeam_host:opts()) -> term().
+private_get(Path, Message, Opts) ->
+    ?PRIVATE:get(Path, Message, opts(Opts)).
+
+%% @doc See {@link wasmbeam_host:private_set/3}.
+-spec private_set(wasmbeam_host:message(), wasmbeam_host:updates(), wasmbeam_host:opts()) ->
+    wasmbeam_host:message().
+private_set(Message, Updates, Opts) ->
+    ?PRIVATE:set(Message, Updates, opts(Opts)).
+
+%% @doc See {@link wasmbeam_host:cache_write/2}.
+-spec cache_write(wasmbeam_host:message() | binary(), wasmbeam_host:opts()) ->
+    {ok, wasmbeam_host:id()} | {error, term()}.
+cache_write(Message, Opts) ->
+    ?CACHE:write(Message, opts(Opts)).
+
+%% @doc See {@link wasmbeam_host:cache_read/2}.
+-spec cache_read(wasmbeam_host:id(), wasmbeam_host:opts()) ->
+    {ok, wasmbeam_host:message() | binary()} | not_found | {error, term()}.
+cache_read(Id, Opts) ->
+    case ?CACHE:read(Id, opts(Opts)) of
+        {error, not_found} -> not_found;
+        Answer -> Answer
+    end.
+
+%% @doc See {@link wasmbeam_host:option/3}.
+-spec option(atom(), term(), wasmbeam_host:opts()) -> term().
+option(Key, Default, Opts) ->
+    ?OPTIONS:get(Key, Default, opts(Opts)).
+
+%% HyperBEAM looks for devices in a list; the first of a name counts.
+opts(#{devices := Devices} = Opts) ->
+    Extra = [#{<<"name">> => Name, <<"module">> => Module}
+             || {Name, Module} <- maps:to_list(Devices)],
+    Rest = maps:remove(devices, Opts),
+    Rest#{preloaded_devices => Extra ++ ?OPTIONS:get(preloaded_devices, [], Rest)};
+opts(Opts) ->
+    Opts.

@@ -1,0 +1,101 @@
+%% @doc Messages as plain maps with binary keys: what is in them, without any device.
+-module(wasmbeam_message).
+
+-export([find/2, set/3, merge/2, public_keys/1, public/1]).
+
+%% @doc The value of a key, which is found whatever its case; in a list its position is the key.
+-spec find(binary(), wasmbeam_host:message() | list()) -> {ok, term()} | error.
+find(Key, Message) when is_map(Message) ->
+    case Message of
+        #{Key := Value} -> {ok, Value};
+        #{} ->
+            case same_key(Key, Message) of
+                {ok, Same} -> maps:find(Same, Message);
+                error -> error
+            end
+    end;
+find(Key, List) ->
+    case string:to_integer(Key) of
+        {Position, <<>>} when is_integer(Position), Position >= 1 -> nth(Position, List);
+        _ -> error
+    end.
+
+%% A list may be improper or shorter: no assumption about what came from outside.
+nth(1, [Value | _]) -> {ok, Value};
+nth(Position, [_ | Rest]) -> nth(Position - 1, Rest);
+nth(_Position, _) -> error.
+
+%% The key of the message that differs in case only.
+same_key(Key, Message) ->
+    Size = byte_size(Key),
+    case [Each || Each <- maps:keys(Message), byte_size(Each) =:= Size] of
+        [] -> error;
+        Candidates -> same_lowercase(wasmbeam_path:lowercase(Key), Candidates)
+    end.
+
+same_lowercase(Lowercase, [Key | Keys]) ->
+    case wasmbeam_path:lowercase(Key) of
+        Lowercase -> {ok, Key};
+        _ -> same_lowercase(Lowercase, Keys)
+    end;
+same_lowercase(_Lowercase, []) ->
+    error.
+
+%% @doc The message with a value at a path, or without it if the value is `unset'. A message is
+%% merged with the one that is there; what the path leads through becomes a message.
+-spec set(wasmbeam_host:message(), [binary(), ...], term()) -> wasmbeam_host:message().
+set(Message, [Key], unset) ->
+    maps:remove(present_key(Key, Message), Message);
+set(Message, [Key], Value) ->
+    put_merged(Key, Value, Message);
+set(Message, [Key | Keys], Value) ->
+    Present = present_key(Key, Message),
+    case Message of
+        #{Present := Inner} when is_map(Inner) -> Message#{Present := set(Inner, Keys, Value)};
+        #{Present := [_ | _] = List} -> Message#{Present := set(numbered(List), Keys, Value)};
+        #{} when Value =:= unset -> Message;
+        #{} -> Message#{Present => set(#{}, Keys, Value)}
+    end.
+
+present_key(Key, Message) when is_map_key(Key, Message) ->
+    Key;
+present_key(Key, Message) ->
+    case same_key(Key, Message) of
+        {ok, Same} -> Same;
+        error -> Key
+    end.
+
+numbered(List) ->
+    maps:from_list(lists:zip([integer_to_binary(N) || N <- lists:seq(1, length(List))], List)).
+
+%% @doc A message with the values of another one, level by level.
+-spec merge(wasmbeam_host:message(), wasmbeam_host:message()) -> wasmbeam_host:message().
+merge(Message, Other) ->
+    maps:fold(fun(Key, unset, Merged) -> maps:remove(present_key(Key, Merged), Merged);
+                 (Key, Value, Merged) -> put_merged(Key, Value, Merged)
+              end, Message, Other).
+
+put_merged(Key, Value, Message) ->
+    Present = present_key(Key, Message),
+    case Message of
+        #{Present := Old} when is_map(Old), is_map(Value) ->
+            Message#{Present := merge(Old, Value)};
+        #{} ->
+            Message#{Present => Value}
+    end.
+
+%% @doc The keys that are not private, in order.
+-spec public_keys(wasmbeam_host:message()) -> [binary()].
+public_keys(Message) ->
+    [Key || Key <- lists:sort(maps:keys(Message)), not wasmbeam_path:is_private(Key)].
+
+%% @doc A message without its private parts, at any level.
+-spec public(term()) -> term().
+public(Message) when is_map(Message) ->
+    maps:map(fun(_Key, Value) -> public(Value) end,
+             maps:filter(fun(Key, _) -> not (is_binary(Key) andalso wasmbeam_path:is_private(Key))
+                         end, Message));
+public([Value | Rest]) ->
+    [public(Value) | public(Rest)];
+public(Value) ->
+    Value.
