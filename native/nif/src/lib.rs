@@ -12,6 +12,7 @@ mod files;
 mod instance;
 mod module;
 mod reaper;
+mod snapshot;
 mod store;
 mod term;
 mod tickets;
