@@ -16,6 +16,7 @@ main(_) ->
         show_a_trap(),
         cancel_a_loop(),
         run_a_wasi_program(),
+        run_an_ao_process(),
         say("~nEverything was as expected. The sources: examples/demo.escript, examples/modules.~n")
     catch
         Class:Reason:Stack ->
@@ -158,6 +159,29 @@ run_a_wasi_program() ->
     cost("from start to exit", median(1000, fun() -> {ok, _} = wasmbeam:run(Bytes) end)).
 
 %% What is shown, measured and checked
+
+run_an_ao_process() ->
+    title("Compute messages with an AO process"),
+    say("  The stack [WASI@1.0, JSON-Iface@1.0, WASM-64@1.0, Multipass@1.0]; a process that counts."),
+    {ok, Process} = wasmbeam_host:resolve(#{
+        <<"device">> => <<"stack@1.0">>,
+        <<"device-stack">> => [<<"WASI@1.0">>, <<"JSON-Iface@1.0">>, <<"WASM-64@1.0">>,
+                               <<"Multipass@1.0">>],
+        <<"passes">> => 2,
+        <<"stack-keys">> => [<<"init">>, <<"compute">>, <<"snapshot">>, <<"normalize">>],
+        <<"input-prefix">> => <<"process">>, <<"output-prefix">> => <<"wasm">>,
+        <<"process">> => #{<<"image">> => module_text("counting_process")}
+    }, <<"init">>, #{}),
+    Request = #{<<"path">> => <<"compute">>, <<"body">> => #{<<"data">> => <<"hello">>}},
+    {ok, One} = wasmbeam_host:resolve(Process, Request, #{}),
+    {ok, Two} = wasmbeam_host:resolve(One, Request, #{}),
+    show("wasmbeam_host:get(<<\"results/data\">>, Two, #{})", <<"000002">>,
+         wasmbeam_host:get(<<"results/data">>, Two, #{})),
+    show("wasmbeam_host:get(<<\"results/outbox/1/target\">>, Two, #{})", <<"LISTENER">>,
+         wasmbeam_host:get(<<"results/outbox/1/target">>, Two, #{})),
+    cost("a message", median(1000, fun() ->
+        {ok, _} = wasmbeam_host:resolve(Two, Request, #{})
+    end)).
 
 module_text(Name) ->
     File = filename:join([filename:dirname(escript:script_name()), "modules", Name ++ ".wat"]),

@@ -3,8 +3,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--export([on_both/1, on_embedded/1, on_hyperbeam/1, read_module/1, shared_module/1, with_shared/2,
-         private/2]).
+-export([on_both/1, on_embedded/1, on_hyperbeam/1, read_module/1, shared_module/1, shared_file/1,
+         with_shared/2, private/2, run_example/2]).
 
 -define(DOUBLE, [hb_double, hb_opts, hb_private, hb_cache, hb_ao]).
 
@@ -50,7 +50,25 @@ read_module(Name) ->
     Text.
 
 shared_module(Name) ->
-    file:read_file(filename:join([shared_folder(), "modules", Name])).
+    file:read_file(shared_file(Name)).
+
+shared_file(Name) ->
+    filename:join([shared_folder(), "modules", Name]).
+
+%% Runs an example in a VM of its own, with the application as it was compiled for the tests.
+run_example(Name, Arguments) ->
+    Example = filename:join([folder(), "..", "..", "examples", Name]),
+    Libraries = filename:dirname(filename:dirname(filename:dirname(code:which(wasmbeam)))),
+    Port = open_port({spawn_executable, os:find_executable("escript")},
+                     [{args, [Example | Arguments]}, {env, [{"ERL_LIBS", Libraries}]}, binary,
+                      stderr_to_stdout, use_stdio, exit_status]),
+    output(Port, []).
+
+output(Port, Parts) ->
+    receive
+        {Port, {data, Part}} -> output(Port, [Parts, Part]);
+        {Port, {exit_status, Status}} -> {Status, iolist_to_binary(Parts)}
+    end.
 
 %% The tests of a module that is not part of the project, or one that says why there are none.
 with_shared(Name, Tests) ->
