@@ -82,7 +82,7 @@ with_shared(Name, Tests) ->
 
 shared_folder() ->
     case os:getenv("WASMBEAM_SHARED") of
-        false -> filename:join([folder(), "..", "..", "..", "shared"]);
+        false -> filename:join(filename:dirname(wasmbeam_spec:root()), "shared");
         Folder -> Folder
     end.
 
