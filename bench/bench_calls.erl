@@ -29,8 +29,9 @@ rows(Files) ->
           run => fun(Count) -> read(Echo, Size, Count) end,
           native => "read " ++ integer_to_list(Size)} || {Text, Size} <- ?SIZES]
     ++ [#{name => "memory_write " ++ Text,
-          run => fun(Count) -> write(Echo, binary:copy(<<1>>, Size), Count) end,
-          native => "write " ++ integer_to_list(Size)} || {Text, Size} <- ?SIZES].
+          run => fun(Count) -> write(Echo, Bytes, Count) end,
+          native => "write " ++ integer_to_list(Size)}
+        || {Text, Size} <- ?SIZES, Bytes <- [binary:copy(<<1>>, Size)]].
 
 nest([Value], #{instance := Instance}) ->
     {ok, Results} = wasmbeam:call(Instance, <<"identity">>, [Value]),

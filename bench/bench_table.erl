@@ -11,41 +11,43 @@
 %% @doc The first row is the one that all others are compared with, the empty native function.
 -spec print(pos_integer(), [{pos_integer(), bench:row()}], map(), [single()]) -> ok.
 print(Rounds, [{First, _} | _] = Rows, Samples, Single) ->
-    Empty = median(maps:get({ours, First}, Samples)),
-    io:format("wasmbeam on OTP ~s, ~b schedulers; medians of ~b rounds~n~n",
+    Empty = {_, _} = summary(maps:get({ours, First}, Samples)),
+    io:format("wasmbeam on OTP ~s, ~b schedulers; ~b rounds~n~n",
               [erlang:system_info(otp_release), erlang:system_info(schedulers_online), Rounds]),
-    line(["", "wasmbeam", "least", "empty NIF", "wasmtime", "wasmbeam adds", "aim"]),
-    lists:foreach(fun(Row) -> line(cells(Row, Samples, Empty)) end, Rows),
+    line("", ["wasmbeam", "", "wasmtime", "", "wasmbeam adds", ""], ""),
+    line("", ["median", "least", "median", "least", "median", "least"], "aim"),
+    lists:foreach(fun({Place, Row}) -> row(Place, Row, Samples, Empty) end, Rows),
     io:nl(),
-    lists:foreach(fun({Name, Text}) -> io:format("~s~s~n", [pad(Name, 42), Text]) end, Single).
+    lists:foreach(fun({Name, Text}) -> io:format("~s~s~n", [pad(Name), Text]) end, Single).
 
-cells({_Place, #{name := Name, skip := Why}}, _Samples, _Empty) ->
-    [Name, "skipped: " ++ Why];
-cells({Place, #{name := Name} = Row}, Samples, Empty) ->
-    Aim = maps:get(aim, Row, ""),
-    case Samples of
-        #{{ours, Place} := Ours, {native, Place} := Native} ->
-            [Name, time(median(Ours)), time(lists:min(Ours)), time(Empty), time(median(Native)),
-             added(Row, median(Ours), Empty, median(Native)), Aim];
-        #{{ours, Place} := Ours} ->
-            [Name, time(median(Ours)), time(lists:min(Ours)), "", "", "", Aim];
-        #{{native, Place} := Native} ->
-            [Name, "", "", "", time(median(Native)), "", Aim]
-    end.
+row(_Place, #{name := Name, skip := Why}, _Samples, _Empty) ->
+    io:format("~sskipped: ~s~n", [pad(Name), Why]);
+row(Place, #{name := Name} = Row, Samples, Empty) ->
+    Ours = summary(maps:get({ours, Place}, Samples, [])),
+    Native = summary(maps:get({native, Place}, Samples, [])),
+    line(Name, times(Ours) ++ times(Native) ++ added(Row, Ours, Empty, Native),
+         maps:get(aim, Row, "")).
 
-added(#{relative := true}, Ours, _Empty, Native) ->
-    text("~.1f %", [100 * (Ours / Native - 1)]);
-added(_Row, Ours, Empty, Native) ->
-    time(Ours - Empty - Native).
+summary([]) -> none;
+summary(Numbers) -> {median(Numbers), lists:min(Numbers)}.
 
-line([Name, Skipped]) ->
-    io:format("~s~s~n", [pad(Name, 42), Skipped]);
-line([Name | Cells]) ->
-    {Numbers, [Aim]} = lists:split(5, Cells),
-    io:format("~s~s  ~s~n", [pad(Name, 42), [lead(Cell, 14) || Cell <- Numbers], Aim]).
+times(none) -> ["", ""];
+times({Median, Least}) -> [time(Median), time(Least)].
 
-pad(Text, Width) -> string:pad(Text, Width).
-lead(Text, Width) -> string:pad(Text, Width, leading).
+%% To an empty native function and to wasmtime alone.
+added(#{relative := true}, {Median, Least}, _Empty, {NativeMedian, NativeLeast}) ->
+    [percent(Median / NativeMedian - 1), percent(Least / NativeLeast - 1)];
+added(_Row, {Median, Least}, {EmptyMedian, EmptyLeast}, {NativeMedian, NativeLeast}) ->
+    [time(Median - EmptyMedian - NativeMedian), time(Least - EmptyLeast - NativeLeast)];
+added(_Row, _Ours, _Empty, _Native) ->
+    ["", ""].
+
+line(Name, Cells, Aim) ->
+    io:format("~s~s  ~s~n", [pad(Name), [string:pad(Cell, 11, leading) || Cell <- Cells], Aim]).
+
+pad(Name) -> string:pad(Name, 44).
+
+percent(Part) -> text("~.1f %", [100 * Part]).
 
 time(Ns) when abs(Ns) < 1000 -> text("~.1f ns", [float(Ns)]);
 time(Ns) when abs(Ns) < 1000000 -> text("~.2f us", [Ns / 1000]);
