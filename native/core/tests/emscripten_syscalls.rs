@@ -647,6 +647,20 @@ fn poll_waits_for_input_and_for_time() {
         let outcome = syscalls::complete(state, memory, request, &Answer::Stdin(b"x"));
         assert_eq!((outcome, returned(world, 0)), (Outcome::Return(1), 1));
     });
+    in_both_with(
+        WasiConfig {
+            stdin: StdinSource::Embedder,
+            ..config()
+        },
+        |world| {
+            put_pollfds(world, &[(0, 1)]);
+            let request = pending(world.outcome(Syscall::Poll, &[DATA, 1, -1]));
+            let (state, memory) = (&mut world.state, &mut world.memory);
+            let outcome = syscalls::complete(state, memory, request, &Answer::Readable);
+            assert_eq!((outcome, returned(world, 0)), (Outcome::Return(1), 1));
+            assert_eq!(world.call(Syscall::Poll, &[DATA, 1, 0]), 0);
+        },
+    );
     in_both(|world| assert_eq!(world.call(Syscall::Poll, &[DATA, 0, 1000]), 0));
 }
 

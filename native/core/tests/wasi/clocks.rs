@@ -67,6 +67,7 @@ fn an_embedder_tells_the_time_and_files_are_marked_with_it() {
                 world.get_uint(RESULT, 8)
             };
             assert_eq!(ask(world, 0, 77), 77);
+            assert_eq!(ask(world, 1, 3), 3);
             assert_eq!(ask(world, 1, 5_000_000_000), 5_000_000_000);
             assert_eq!(ask(world, 1, 4_000_000_000), 5_000_000_000);
             let fd = world.open("file", CREATE).unwrap();

@@ -246,6 +246,26 @@ fn a_wait_for_input_ends_with_input_or_with_the_time() {
 }
 
 #[test]
+fn input_that_is_only_announced_is_ready_once_and_asked_for_by_a_read() {
+    let with = WasiConfig {
+        clock: ClockSource::System,
+        stdin: StdinSource::Embedder,
+        ..config()
+    };
+    in_both_with(with, |world| {
+        let subscriptions = [(1, Interest::Read(0)), (2, relative(SECOND))];
+        for _ in 0..2 {
+            let request = wait(world, &subscriptions);
+            assert_eq!(world.complete(request, &Answer::Readable).errno(), Some(0));
+            assert_eq!(events(world), [(1, 0, 1, 1, 0)]);
+        }
+        let request = wait(world, &[(1, relative(SECOND))]);
+        let refused = world.complete(request, &Answer::Readable);
+        assert_ne!(refused.errno(), Some(0));
+    });
+}
+
+#[test]
 fn an_absolute_time_of_the_embedders_clock_is_asked_for_first() {
     let with = WasiConfig {
         clock: ClockSource::Embedder,
