@@ -10,6 +10,7 @@
 
 -export([compile/1, compile/2, start/1, start/2, run/1, run/2, stop/1]).
 -export([call/3, call/4, cancel/1, give_away/2]).
+-export([serialize/1, serialize/2, deserialize/2, restore/3, fork/1, reset/1]).
 -export([imports/1, exports/1, info/1, cache_info/0]).
 -export([memory_size/1, memory_size/2, memory_read/3, memory_read/4, memory_read_string/2,
          memory_read_string/3, memory_write/3, memory_write/4, memory_replace/2, memory_replace/3,
@@ -22,8 +23,9 @@
 
 -export_type([module_ref/0, instance/0, source/0, func/0, value/0, value_type/0, func_type/0,
               kind/0, import_type/0, export_type/0, info/0, cache_info/0]).
--export_type([compile_options/0, start_options/0, call_options/0, memory_options/0]).
--export_type([run_result/0, file_stat/0, error_reason/0]).
+-export_type([compile_options/0, start_options/0, call_options/0, memory_options/0,
+              serialize_options/0]).
+-export_type([run_result/0, file_stat/0, snapshot/0, error_reason/0]).
 
 -opaque module_ref() :: wasmbeam_nif:module_ref().
 -type instance() :: wasmbeam_call:instance().
@@ -82,6 +84,10 @@
       fuel => non_neg_integer() | infinity,
       imports => #{Module :: binary() => #{Name :: binary() => fun()}},
       import_handler => wasmbeam_imports:handler()}.
+-type snapshot() :: binary() | [binary(), ...].
+%% A snapshot that is complete, or a chain: the first is complete, and each other was made with the
+%% ones before it as its `base'.
+-type serialize_options() :: #{compression => none | lz4 | zstd, base => snapshot()}.
 -type memory_options() :: #{memory => Name :: binary() | Index :: non_neg_integer()}.
 -type run_result() ::
     #{exit := non_neg_integer(), stdout := binary(), stderr := binary(),
@@ -179,17 +185,20 @@ start(Source, Options) ->
 
 %% As start/2, but leaves an instance that failed to its fate.
 open(Source, Options) ->
-    Prepared = maybe_ok([
+    case prepare(Source, Options) of
+        {ok, {Module, Instance, Begin}} -> begin_guest(Module, Instance, Begin, Options);
+        {error, _} = Error -> Error
+    end.
+
+%% An instance that is still to begin, and how it can.
+prepare(Source, Options) ->
+    maybe_ok([
         fun(_) -> wasmbeam_options:check(Options, [imports, import_handler, unknown_imports, store,
                                                    limits, fuel, deterministic, optimize, owner,
                                                    on_interrupt, wasi, timeout]) end,
         fun(_) -> to_module(Source, Options) end,
         fun(Module) -> create(Module, Options) end
-    ]),
-    case Prepared of
-        {ok, {Module, Instance, Instantiate}} -> begin_guest(Module, Instance, Instantiate, Options);
-        {error, _} = Error -> Error
-    end.
+    ]).
 
 to_module(Source, Options) when is_binary(Source) ->
     Given = maps:with([deterministic, optimize], Options),
@@ -220,7 +229,6 @@ counts_fuel(#{fuel := infinity}) -> false;
 counts_fuel(#{fuel := _}) -> true;
 counts_fuel(_) -> false.
 
-%% An instance that is still to be instantiated, and how.
 create(Module, Options) ->
     {ok, Names} = wasmbeam_nif:module_import_names(Module),
     Given = maps:get(imports, Options, #{}),
@@ -248,16 +256,17 @@ create(Module, Bindings, Imports, World, StoreOf, Options) ->
         fun(Store) -> wasmbeam_nif:instance_new(Module, Imports, Store, Native) end,
         fun(Ref) ->
             Instance = wasmbeam_call:instance(Ref, Imports),
-            Instantiate = fun(CallOptions) ->
-                wasmbeam_call:instantiate(Instance, Bindings, Unknown, World, CallOptions)
+            Begin = fun(From) ->
+                wasmbeam_call:instantiate(Instance, From, Bindings, Unknown, World,
+                                          maps:with([timeout], Options))
             end,
-            {ok, {Module, Instance, Instantiate}}
+            {ok, {Module, Instance, Begin}}
         end
     ]).
 
-begin_guest(Module, Instance, Instantiate, Options) ->
+begin_guest(Module, Instance, Begin, Options) ->
     Deadline = wasmbeam_call:deadline(maps:get(timeout, Options, infinity)),
-    case Instantiate(maps:with([timeout], Options)) of
+    case Begin(start) of
         {ok, _} ->
             case is_reactor(Module) andalso initialize(Instance, Deadline) of
                 {error, _} = Error -> {failed, Instance, Error};
@@ -274,7 +283,10 @@ is_reactor(Module) ->
 
 initialize(Instance, Deadline) ->
     Left = wasmbeam_call:remaining(Deadline),
-    wasmbeam_call:call(Instance, <<"_initialize">>, [], #{timeout => Left}).
+    case wasmbeam_call:call(Instance, <<"_initialize">>, [], #{timeout => Left}) of
+        {ok, _} -> access(Instance, fun wasmbeam_nif:instance_mark_start/1);
+        {error, _} = Error -> Error
+    end.
 
 store_reference(none) ->
     {ok, none};
@@ -418,6 +430,102 @@ give_away(Instance, Owner) ->
     with_reference(Instance, fun(Ref) ->
         wasmbeam_error:normalize(wasmbeam_nif:instance_give_away(Ref, Owner))
     end).
+
+%% @equiv serialize(Instance, #{})
+-spec serialize(instance()) -> result(binary()).
+serialize(Instance) ->
+    serialize(Instance, #{}).
+
+%% @doc The whole state of an instance in which nothing runs, as a binary: memories, globals,
+%% tables, and which segments are dropped. Equal states give equal binaries.
+%%
+%% <ul>
+%% <li>`compression' of the memories: `none' (the default), `lz4' or `zstd'.</li>
+%% <li>`base': a snapshot, or a chain of them, that this one holds the differences from. If it is the
+%%   last one that the instance made or was restored from, this costs what has changed since; of a
+%%   chain just the last is needed, then.</li>
+%% </ul>
+%%
+%% Errors: `not_capturable' names what cannot be part of a snapshot: host terms and garbage-collected
+%% objects that the instance holds, functions of other instances, several instances in one store,
+%% calls in progress; `interrupted', `stopped'.
+-spec serialize(instance(), serialize_options()) -> result(binary()).
+serialize(Instance, Options) ->
+    case wasmbeam_options:check(Options, [compression, base]) of
+        ok ->
+            Compression = maps:get(compression, Options, none),
+            serialize_with(Instance, Compression, maps:get(base, Options, []));
+        {error, _} = Error ->
+            Error
+    end.
+
+serialize_with(Instance, Compression, Base)
+        when Compression =:= none; Compression =:= lz4; Compression =:= zstd ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:instance_serialize(Ref, Compression, Base) end);
+serialize_with(_Instance, Compression, _Base) ->
+    bad_argument("none, lz4 or zstd", Compression).
+
+%% @doc Gives a live instance the state of a snapshot of the same module. It is usable from then on,
+%% even if a call of it was cut short before. If there is an error it is what it was.
+%%
+%% Function references that it gave out before are not valid any more.
+%%
+%% Errors: `bad_snapshot' if it is damaged or of another module, or a chain lacks a link (the message
+%% says which); `limit'; `not_capturable' if calls are in progress or other instances share the store;
+%% `stopped'.
+-spec deserialize(instance(), snapshot()) -> ok | {error, error_reason()}.
+deserialize(Instance, Snapshot) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:instance_deserialize(Ref, Snapshot) end).
+
+%% @doc Makes an instance with the state of a snapshot. The start function does not run: it has, when
+%% the snapshot was taken. Options are those of {@link start/2}; `wasi' files, arguments and the like
+%% are those of the snapshot if the guest had them, but funs and processes have to be given again.
+%%
+%% Errors: those of `start/2' and `deserialize/2'.
+-spec restore(source(), snapshot(), start_options()) -> result(instance()).
+restore(Source, Snapshot, Options) ->
+    case prepare(Source, Options) of
+        {ok, {_Module, Instance, Begin}} ->
+            case Begin({snapshot, Snapshot}) of
+                {ok, _} ->
+                    {ok, Instance};
+                {error, _} = Error ->
+                    _ = stop(Instance),
+                    Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+%% @doc A second instance with the same state and the same imports, owned by the calling process. The
+%% two share memory until one of them writes to it.
+%%
+%% Errors: those of `serialize/2'.
+-spec fork(instance()) -> result(instance()).
+fork(Instance) ->
+    with_reference(Instance, fun(Ref) ->
+        case wasmbeam_call:access(fun() -> fork_reference(Ref) end) of
+            {ok, Fork} -> {ok, wasmbeam_call:copy(Fork, Instance)};
+            {error, _} = Error -> Error
+        end
+    end).
+
+fork_reference(Ref) ->
+    case wasmbeam_nif:instance_fork(Ref, self()) of
+        later -> wasmbeam_nif:instance_fork_dirty(Ref, self());
+        Answer -> Answer
+    end.
+
+%% @doc Gives an instance the state that it had right after its start. It is usable from then on,
+%% even if a call of it was cut short before.
+%%
+%% A fork goes back to the start of the instance that it comes from. What `restore/3' made goes back
+%% to the state that was restored if its module has a start function, which does not run again.
+%%
+%% Errors: those of `serialize/2' as they were right after the start; `stopped'.
+-spec reset(instance()) -> ok | {error, error_reason()}.
+reset(Instance) ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:instance_reset(Ref) end).
 
 %% @doc What a module imports, in its order.
 -spec imports(source() | instance()) -> result([import_type()]).

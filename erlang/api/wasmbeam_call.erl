@@ -5,7 +5,8 @@
 %% is busy. The process can be killed between any two steps.
 -module(wasmbeam_call).
 
--export([instance/2, call/3, call/4, instantiate/5, access/1, reference/1, deadline/1, remaining/1]).
+-export([instance/2, call/3, call/4, instantiate/6, access/1, reference/1, copy/2, deadline/1,
+         remaining/1]).
 
 -export_type([instance/0]).
 
@@ -51,12 +52,18 @@ call({?TAG, Ref, _} = Instance, Function, Args, Options) ->
     Fuel = maps:get(fuel, Options, infinity),
     run(Instance, fun() -> wasmbeam_nif:call(Ref, Function, Args, Fuel) end, Options).
 
-%% @doc Instantiates: `Bindings' has an element for each import.
--spec instantiate(instance(), [wasmbeam_imports:binding()], trap | error, wasmbeam_wasi:world(),
-                  map()) ->
+%% @doc Instantiates: `Bindings' has an element for each import. The instance begins by its start
+%% function, or with the state of a snapshot instead.
+-spec instantiate(instance(), start | {snapshot, wasmbeam:snapshot()},
+                  [wasmbeam_imports:binding()], trap | error, wasmbeam_wasi:world(), map()) ->
     {ok, [wasmbeam:value()]} | {error, wasmbeam:error_reason()}.
-instantiate({?TAG, Ref, _} = Instance, Bindings, Unknown, World, Options) ->
-    run(Instance, fun() -> wasmbeam_nif:instantiate(Ref, Bindings, Unknown, World) end, Options).
+instantiate({?TAG, Ref, _} = Instance, start, Bindings, Unknown, World, Options) ->
+    run(Instance, fun() -> wasmbeam_nif:instantiate(Ref, Bindings, Unknown, World) end, Options);
+instantiate({?TAG, Ref, _} = Instance, {snapshot, Snapshot}, Bindings, Unknown, World, Options) ->
+    Start = fun() ->
+        wasmbeam_nif:instance_restore(Ref, Bindings, Unknown, World, Snapshot)
+    end,
+    run(Instance, Start, Options).
 
 %% @doc Does something that takes a moment only, when its turn has come.
 -spec access(fun(() -> Answer | wasmbeam_nif:again())) ->
@@ -76,6 +83,10 @@ access(Access) ->
 -spec reference(term()) -> {ok, wasmbeam_nif:instance_ref()} | error.
 reference({?TAG, Ref, _Imports}) when is_reference(Ref) -> {ok, Ref};
 reference(_) -> error.
+
+%% @doc The handle of an instance that has the same imports as another.
+-spec copy(wasmbeam_nif:instance_ref(), instance()) -> instance().
+copy(Ref, {?TAG, _, Imports}) -> {?TAG, Ref, Imports}.
 
 run(Instance, Start, Options) ->
     Call = #call{

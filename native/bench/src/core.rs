@@ -25,6 +25,7 @@ impl Core {
             imports: vec![Binding::Host],
             wasi: Default::default(),
             unknown_imports: UnknownImports::Error,
+            begin: Default::default(),
         });
         match step {
             Step::Done(Ok(_)) => Ok(Self { coroutine, module }),

@@ -84,6 +84,15 @@ pub enum Error {
         size: u64,
         bound: u64,
     },
+    /// A snapshot is damaged, or of another module, or of a version that is not known.
+    #[error("bad snapshot: {message}")]
+    BadSnapshot { message: String },
+    /// The instance's state cannot be taken apart from it.
+    #[error("the state cannot be captured: {what}")]
+    NotCapturable {
+        /// What of it cannot.
+        what: String,
+    },
     /// The instance no longer exists.
     #[error("the instance is stopped")]
     Stopped,

@@ -41,6 +41,7 @@ impl Coroutine {
     pub fn global_set(&mut self, instance: usize, name: String, value: Value) -> Result<()> {
         self.visit(move |context| {
             let global = find(context, instance, &name)?;
+            context.data_mut().touch();
             let ty = global.ty(context.as_context());
             let val = value.into_val(context, ty.content())?;
             global

@@ -84,6 +84,7 @@ impl Coroutine {
         self.visit(move |context| {
             let memory = find(context, instance, &which)?;
             let source = bytes.as_ref();
+            context.data_mut().touch();
             let data = memory.data_mut(context.as_context_mut());
             let range = range(data, offset, source.len() as u64)?;
             data[range].copy_from_slice(source);
@@ -127,6 +128,7 @@ impl Coroutine {
     ) -> Result<u64> {
         self.visit(move |context| {
             let memory = find(context, instance, &which)?;
+            context.data_mut().touch();
             grow(context, memory, pages)
         })
     }
@@ -148,6 +150,7 @@ impl Coroutine {
         self.visit(move |context| {
             let memory = find(context, instance, &which)?;
             let image = image.as_ref();
+            context.data_mut().touch();
             let page = memory.page_size(context.as_context());
             let missing =
                 (image.len() as u64).saturating_sub(memory.data_size(context.as_context()) as u64);
@@ -163,7 +166,8 @@ impl Coroutine {
     }
 }
 
-fn grow(context: &mut Context<'_>, memory: Memory, pages: u64) -> Result<u64> {
+/// Grows a memory, and says which limit forbids it.
+pub(crate) fn grow(context: &mut Context<'_>, memory: Memory, pages: u64) -> Result<u64> {
     context.data_mut().limiter.take_denied();
     let before = memory.size(context.as_context());
     memory.grow(context.as_context_mut(), pages).map_err(|_| {

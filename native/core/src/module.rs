@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use sha2::{Digest, Sha256};
 use wasmparser::{Validator, WasmFeatures};
 use wasmtime::{ExternType, ModuleExport};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::layout::Layout;
 use crate::load::instrument::{self, Internal};
 use crate::load::{self, LoadError, Prepare};
 use crate::natives::Native;
@@ -23,7 +25,13 @@ pub struct Module {
     by_name: HashMap<String, usize, RandomState>,
     visible_exports: usize,
     first_memory: Option<usize>,
+    id: ModuleId,
+    layout: Layout,
 }
+
+/// Tells modules apart by their contents: the SHA-256 of the image as it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ModuleId(pub [u8; 32]);
 
 /// What a module asks for.
 #[derive(Debug, Clone)]
@@ -72,10 +80,17 @@ impl Module {
         )?;
         let inner = wasmtime::Module::from_binary(engine.inner(), &prepared)
             .map_err(|error| invalid(&binary, &error))?;
-        Self::new(engine.clone(), inner)
+        let id = ModuleId(Sha256::digest(source).into());
+        let has_objects = instrument::has_objects_in_segments(&prepared)?;
+        Self::new(engine.clone(), inner, id, has_objects)
     }
 
-    fn new(engine: Engine, inner: wasmtime::Module) -> Result<Self> {
+    fn new(
+        engine: Engine,
+        inner: wasmtime::Module,
+        id: ModuleId,
+        has_objects_in_segments: bool,
+    ) -> Result<Self> {
         let imports = inner
             .imports()
             .map(|import| {
@@ -106,6 +121,17 @@ impl Module {
             .into_iter()
             .partition(|export| !instrument::is_reserved(&export.name));
         let visible_exports = visible.len();
+        let mut hidden: Vec<_> = hidden
+            .into_iter()
+            .filter_map(|export| Some((Internal::from_export_name(&export.name)?, export)))
+            .collect();
+        hidden.sort_by_key(|(internal, _)| *internal);
+        let layout = Layout::new(
+            hidden.iter().map(|(internal, _)| *internal),
+            visible_exports,
+            has_objects_in_segments,
+        );
+        let hidden = hidden.into_iter().map(|(_, export)| export);
         let exports: Vec<_> = visible.into_iter().chain(hidden).collect();
         let by_name: HashMap<_, _, _> = exports
             .iter()
@@ -121,6 +147,8 @@ impl Module {
             by_name,
             visible_exports,
             first_memory,
+            id,
+            layout,
         };
         module.find_natives();
         Ok(module)
@@ -138,6 +166,15 @@ impl Module {
         for (import, native) in self.imports.iter_mut().zip(natives) {
             import.native = native;
         }
+    }
+
+    pub fn id(&self) -> ModuleId {
+        self.id
+    }
+
+    /// Where the state of its instances is.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     pub fn engine(&self) -> &Engine {

@@ -88,6 +88,7 @@ impl Coroutine {
             let table = find(context, instance, &which)?;
             element(context, table, index)?;
             let value = reference(context, table, value)?;
+            context.data_mut().touch();
             table
                 .set(context.as_context_mut(), index, value)
                 .map_err(|error| Error::bad_argument(error.root_cause().to_string()))
@@ -109,20 +110,31 @@ impl Coroutine {
         self.visit(move |context| {
             let table = find(context, instance, &which)?;
             let value = reference(context, table, value)?;
-            context.data_mut().limiter.take_denied();
-            let before = table.size(context.as_context());
-            table
-                .grow(context.as_context_mut(), delta, value)
-                .map_err(|_| match context.data_mut().limiter.take_denied() {
-                    Some(denied) => denied,
-                    None => Error::Limit {
-                        what: "table elements",
-                        limit: table.ty(context.as_context()).maximum().unwrap_or(before),
-                        requested: before.saturating_add(delta),
-                    },
-                })
+            context.data_mut().touch();
+            grow(context, table, delta, value)
         })
     }
+}
+
+/// Grows a table by elements of its type, and says which limit forbids it.
+pub(crate) fn grow(
+    context: &mut Context<'_>,
+    table: Table,
+    delta: u64,
+    element: Ref,
+) -> Result<u64> {
+    context.data_mut().limiter.take_denied();
+    let before = table.size(context.as_context());
+    table
+        .grow(context.as_context_mut(), delta, element)
+        .map_err(|_| match context.data_mut().limiter.take_denied() {
+            Some(denied) => denied,
+            None => Error::Limit {
+                what: "table elements",
+                limit: table.ty(context.as_context()).maximum().unwrap_or(before),
+                requested: before.saturating_add(delta),
+            },
+        })
 }
 
 fn element(context: &mut Context<'_>, table: Table, index: u64) -> Result<Ref> {

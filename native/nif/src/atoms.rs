@@ -49,6 +49,8 @@ rustler::atoms! {
     limit,
     out_of_bounds,
     stopped,
+    bad_snapshot,
+    not_capturable,
     internal,
 
     // Keys of error maps
@@ -146,6 +148,10 @@ rustler::atoms! {
     instances,
     on_interrupt,
     keep,
+    compression,
+    lz4,
+    zstd,
+    later,
     fail,
     owner,
     unknown_imports,

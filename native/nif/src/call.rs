@@ -14,7 +14,9 @@ use std::sync::Arc;
 use rustler::schedule::consume_timeslice;
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Encoder, Env, ResourceArc, Term};
-use wasmbeam_core::store::{Answer, Binding, Instantiate, Step, Target, UnknownImports, Wasi};
+use wasmbeam_core::store::{
+    Answer, Begin, Binding, Instantiate, Step, Target, UnknownImports, Wasi,
+};
 use wasmbeam_core::{Error, Export, TableSelector};
 
 use crate::atoms;
@@ -36,6 +38,18 @@ fn instantiate<'a>(
     unknown_imports: Atom,
     wasi: Term<'a>,
 ) -> Term<'a> {
+    make(env, instance, bindings, unknown_imports, wasi, Begin::Start)
+}
+
+/// Makes an instance that begins in one way or the other.
+pub fn make<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    bindings: Term<'a>,
+    unknown_imports: Atom,
+    wasi: Term<'a>,
+    begin: Begin,
+) -> Term<'a> {
     let prepared = instance::decode(instance).and_then(|instance| {
         let module = Arc::clone(instance.module());
         let terms: Vec<Term> = bindings
@@ -55,6 +69,7 @@ fn instantiate<'a>(
             } else {
                 UnknownImports::Call
             },
+            begin,
         };
         Ok((instance, request, wasi::decode(wasi)?))
     });

@@ -227,6 +227,11 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
             info.put(atoms::bound(), bound);
             atoms::out_of_bounds()
         }
+        Error::BadSnapshot { .. } => atoms::bad_snapshot(),
+        Error::NotCapturable { what } => {
+            info.put(atoms::what(), what);
+            atoms::not_capturable()
+        }
         _ => atoms::internal(),
     };
     info.reason(class)

@@ -158,9 +158,24 @@ fn create<'a>(
         Arc::clone(&other.store)
     };
     let index = store.add_instance(Arc::clone(&module), imports);
+    match options.map_get(atoms::owner()) {
+        Ok(owner) => hand_over(env, store, module, index, owner),
+        Err(_) => Ok(ResourceArc::new(InstanceRes::new(
+            store, module, index, true,
+        ))),
+    }
+}
+
+/// A handle that its owner, a process or `none`, has from now on.
+pub fn hand_over<'a>(
+    env: Env<'a>,
+    store: Arc<SharedStore>,
+    module: Arc<Module>,
+    index: usize,
+    owner: Term<'a>,
+) -> Result<ResourceArc<InstanceRes>, Failure<'a>> {
     let instance = ResourceArc::new(InstanceRes::new(store, module, index, true));
-    if let Ok(owner) = options.map_get(atoms::owner())
-        && let Ok(pid) = owner.decode::<LocalPid>()
+    if let Ok(pid) = owner.decode::<LocalPid>()
         && !set_owner(env, &instance, pid)
     {
         return Err(Failure::bad("a process that is alive", owner));

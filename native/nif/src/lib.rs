@@ -13,6 +13,7 @@ mod instance;
 mod json;
 mod module;
 mod reaper;
+mod snapshot;
 mod store;
 mod term;
 mod tickets;

@@ -15,7 +15,7 @@ use std::time::Instant;
 use parking_lot::{Mutex, MutexGuard};
 use rustler::{Atom, Env, LocalPid, Monitor, OwnedEnv, ResourceArc};
 use wasmbeam_core::store::{Answer, Coroutine, ImportCall, InterruptFlag, Step};
-use wasmbeam_core::{Error, Interruption, Module, Question};
+use wasmbeam_core::{Error, Interruption, Limits, Module, Question};
 
 use crate::instance::{InstanceRes, Watch};
 use crate::reaper;
@@ -25,13 +25,15 @@ use crate::{atoms, tickets};
 pub struct SharedStore {
     control: Mutex<Control>,
     coroutine: Mutex<Option<Coroutine>>,
-    interrupt: InterruptFlag,
-    memory: Arc<AtomicU64>,
+    limits: Limits,
     /// Whether a store whose call was cut short can be used further.
     usable_after_interrupt: bool,
 }
 
 struct Control {
+    /// Those of the coroutine, which may be replaced.
+    interrupt: InterruptFlag,
+    memory: Arc<AtomicU64>,
     holder: Holder,
     line: VecDeque<Waiter>,
     interrupted: Option<Interruption>,
@@ -151,11 +153,9 @@ pub enum State {
 impl SharedStore {
     pub fn new(coroutine: Coroutine, usable_after_interrupt: bool) -> Arc<Self> {
         Arc::new(Self {
-            interrupt: coroutine.interrupt_flag().clone(),
-            memory: Arc::clone(coroutine.memory_gauge()),
-            coroutine: Mutex::new(Some(coroutine)),
-            usable_after_interrupt,
             control: Mutex::new(Control {
+                interrupt: coroutine.interrupt_flag().clone(),
+                memory: Arc::clone(coroutine.memory_gauge()),
                 holder: Holder::Nobody,
                 line: VecDeque::new(),
                 interrupted: None,
@@ -164,7 +164,20 @@ impl SharedStore {
                 counters: Counters::default(),
                 watchers: Vec::new(),
             }),
+            limits: *coroutine.limits(),
+            coroutine: Mutex::new(Some(coroutine)),
+            usable_after_interrupt,
         })
+    }
+
+    /// What all instances together may take.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether a store whose call was cut short can be used further.
+    pub fn usable_after_interrupt(&self) -> bool {
+        self.usable_after_interrupt
     }
 
     /// Makes room for an instance, and gives the index that it has here and in the core.
@@ -200,7 +213,7 @@ impl SharedStore {
             memory_bytes: if stopped {
                 0
             } else {
-                self.memory.load(Ordering::Relaxed)
+                control.memory.load(Ordering::Relaxed)
             },
             queue_length: control.line.len(),
         }
@@ -374,6 +387,105 @@ impl SharedStore {
         matches!(&self.control.lock().holder, Holder::Caller(calls) if calls.pid == pid)
     }
 
+    /// Does something that takes long with a store in which no call is open, and lets nobody else
+    /// in meanwhile. To be called on a dirty scheduler.
+    pub fn hold<R>(
+        &self,
+        env: Env<'_>,
+        instance: &ResourceArc<InstanceRes>,
+        run: impl FnOnce(&mut Coroutine) -> Result<R, Error>,
+    ) -> Result<R, Refusal> {
+        let mut guard = self.take_hold(env, instance)?;
+        let result = match guard.as_mut() {
+            Some(coroutine) => run(coroutine),
+            None => Err(Error::Stopped),
+        };
+        drop(guard);
+        self.release(env);
+        result.map_err(Refusal::Error)
+    }
+
+    /// As [`hold`](Self::hold), and what `run` makes takes the store's place. If it fails nothing
+    /// has changed.
+    pub fn replace(
+        &self,
+        env: Env<'_>,
+        instance: &ResourceArc<InstanceRes>,
+        run: impl FnOnce(&mut Coroutine) -> Result<Coroutine, Error>,
+    ) -> Result<(), Refusal> {
+        let mut guard = self.take_hold(env, instance)?;
+        let result = match guard.as_mut() {
+            Some(coroutine) => run(coroutine),
+            None => Err(Error::Stopped),
+        };
+        let result = result.map(|new| {
+            let mut control = self.control.lock();
+            control.interrupt = new.interrupt_flag().clone();
+            control.memory = Arc::clone(new.memory_gauge());
+            control.interrupted = None;
+            if control.stopped {
+                control.interrupt.set(Interruption::Stopped);
+            }
+            drop(control);
+            if let Some(old) = guard.replace(new) {
+                reaper::free(old);
+            }
+        });
+        drop(guard);
+        self.release(env);
+        result.map_err(Refusal::Error)
+    }
+
+    fn take_hold(
+        &self,
+        env: Env<'_>,
+        instance: &ResourceArc<InstanceRes>,
+    ) -> Result<MutexGuard<'_, Option<Coroutine>>, Refusal> {
+        let pid = env.pid();
+        let mut control = self.control.lock();
+        if control.stopped || control.is_stopped(instance.index) {
+            return Err(Refusal::Error(Error::Stopped));
+        }
+        match &control.holder {
+            Holder::Nobody => {}
+            Holder::Offered(waiter) if waiter.pid == pid => {}
+            Holder::Caller(calls) if calls.pid == pid => {
+                return Err(Refusal::Error(Error::NotCapturable {
+                    what: "calls in progress".into(),
+                }));
+            }
+            _ => return Err(control.enqueue(env, pid, instance)),
+        }
+        let guard = self.coroutine.try_lock().ok_or(Refusal::Again)?;
+        let held = Holder::Caller(Calls {
+            pid,
+            open: 1,
+            instance: instance.index,
+            phase: Phase::Polling,
+            waits_for: None,
+        });
+        if let Holder::Offered(waiter) = std::mem::replace(&mut control.holder, held) {
+            waiter.unwatch(env, instance);
+        }
+        Ok(guard)
+    }
+
+    fn release(&self, env: Env<'_>) {
+        let mut control = self.control.lock();
+        if !control.stopped {
+            // Whoever cancelled what ran meant a call.
+            control.interrupt.clear();
+        }
+        control.next(Some(env));
+        drop(control);
+        self.reap_if_stopped();
+    }
+
+    /// The call that cut the store's last call short, if that makes it unusable.
+    pub fn check_usable(&self, instance: usize) -> Result<(), Refusal> {
+        self.control.lock().check_usable(instance)
+    }
+
     /// The fuel that is left, if it is counted and nothing runs.
     pub fn fuel(&self) -> Option<u64> {
         let control = self.control.lock();
@@ -455,7 +567,7 @@ impl SharedStore {
     pub fn interrupt(&self, env: Env<'_>, why: Interruption) {
         let control = self.control.lock();
         if let Holder::Caller(calls) = &control.holder {
-            self.interrupt.set(why);
+            control.interrupt.set(why);
             calls.wake(Some(env));
         }
     }
@@ -513,13 +625,13 @@ impl SharedStore {
                 if let Holder::Caller(calls) = &control.holder
                     && calls.instance == instance
                 {
-                    self.interrupt.set(Interruption::Stopped);
+                    control.interrupt.set(Interruption::Stopped);
                     calls.wake(env);
                 }
                 return true;
             }
             control.stopped = true;
-            self.interrupt.set(Interruption::Stopped);
+            control.interrupt.set(Interruption::Stopped);
             if let Holder::Caller(calls) = &control.holder {
                 calls.wake(env);
             }
@@ -539,7 +651,7 @@ impl SharedStore {
         match control.holder {
             Holder::Offered(ref waiter) if waiter.pid == pid => control.next(Some(env)),
             Holder::Caller(calls) if calls.pid == pid && calls.phase != Phase::Polling => {
-                self.interrupt.set(Interruption::CallerDied);
+                control.interrupt.set(Interruption::CallerDied);
                 control.holder = Holder::Reaper(calls);
                 drop(control);
                 reaper::unwind(Arc::clone(self));
@@ -587,7 +699,7 @@ impl SharedStore {
         if calls.open > 0 {
             control.stopped = true;
         }
-        self.interrupt.clear();
+        control.interrupt.clear();
         if !self.usable_after_interrupt {
             control.interrupted = Some(Interruption::CallerDied);
             control.alert(None, atoms::interrupted(), |_| true);
@@ -701,7 +813,7 @@ impl Control {
             self.alert(env, atoms::interrupted(), |_| true);
         }
         if !self.stopped {
-            store.interrupt.clear();
+            self.interrupt.clear();
         }
         self.next(env);
     }

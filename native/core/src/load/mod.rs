@@ -5,6 +5,7 @@
 //! what a module keeps to itself is [exported under reserved names](instrument) where the whole
 //! state of its instances has to be reachable.
 
+mod drops;
 mod error;
 pub mod instrument;
 pub mod legacy_exceptions;
@@ -20,7 +21,8 @@ pub use nesting::{MAX_HANDLERS_OF_CALLS, MAX_LOOP_DEPTH};
 /// Which transformations [`prepare`] applies beside those that compiling needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Prepare {
-    /// Export memories, mutable globals and tables under [reserved names](instrument).
+    /// Make the whole state of an instance reachable under [reserved names](instrument), and leave
+    /// calling the start function to whoever instantiates.
     pub expose_internals: bool,
 }
 
@@ -40,10 +42,10 @@ pub fn prepare(wasm: &[u8], options: Prepare) -> Result<Cow<'_, [u8]>, LoadError
         return Ok(translated);
     }
     match translated {
-        Cow::Borrowed(wasm) => instrument::expose_internals(wasm),
+        Cow::Borrowed(wasm) => instrument::instrument(wasm),
         Cow::Owned(wasm) => {
-            let exposed = instrument::expose_internals(&wasm)?.into_owned();
-            Ok(Cow::Owned(exposed))
+            let instrumented = instrument::instrument(&wasm)?.into_owned();
+            Ok(Cow::Owned(instrumented))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use wasm_encoder::Encode;
+use wasm_encoder::{Encode, SectionId};
 use wasmparser::Payload;
 
 use super::LoadError;
@@ -39,6 +39,78 @@ impl Sections {
     pub fn iter(&self) -> impl Iterator<Item = &Section> {
         self.0.iter()
     }
+
+    /// Where a section that is not there has to begin.
+    fn position_of(&self, id: u8) -> usize {
+        self.iter()
+            .filter(|section| rank(section.id).is_some_and(|rank_of| Some(rank_of) < rank(id)))
+            .last()
+            .map_or(HEADER_LEN, |section| section.whole.end)
+    }
+}
+
+/// The order that the standard prescribes; custom sections may be anywhere.
+const ORDER: [SectionId; 13] = [
+    SectionId::Type,
+    SectionId::Import,
+    SectionId::Function,
+    SectionId::Table,
+    SectionId::Memory,
+    SectionId::Tag,
+    SectionId::Global,
+    SectionId::Export,
+    SectionId::Start,
+    SectionId::Element,
+    SectionId::DataCount,
+    SectionId::Code,
+    SectionId::Data,
+];
+
+fn rank(id: u8) -> Option<usize> {
+    ORDER.iter().position(|known| u8::from(*known) == id)
+}
+
+/// What becomes of a section.
+pub enum Edit {
+    /// It has these contents; where there is none, one is added.
+    Replace(Vec<u8>),
+    Remove,
+}
+
+/// The module with some of its sections replaced, added or removed, and the others copied as they
+/// are.
+pub fn rewrite(
+    wasm: &[u8],
+    sections: &Sections,
+    mut edits: Vec<(SectionId, Edit)>,
+) -> Result<Vec<u8>, LoadError> {
+    edits.sort_by_key(|(id, _)| rank(u8::from(*id)));
+    let added: usize = edits
+        .iter()
+        .map(|(_, edit)| match edit {
+            Edit::Replace(contents) => contents.len() + 8,
+            Edit::Remove => 0,
+        })
+        .sum();
+    let mut out = Vec::with_capacity(wasm.len() + added);
+    let mut copied = 0;
+    for (id, edit) in edits {
+        let id = u8::from(id);
+        let whole = match sections.iter().find(|section| section.id == id) {
+            Some(section) => section.whole.clone(),
+            None => {
+                let position = sections.position_of(id);
+                position..position
+            }
+        };
+        out.extend_from_slice(slice(wasm, copied..whole.start)?);
+        if let Edit::Replace(contents) = edit {
+            append_section(&mut out, id, &contents, whole.start)?;
+        }
+        copied = whole.end;
+    }
+    out.extend_from_slice(slice(wasm, copied..wasm.len())?);
+    Ok(out)
 }
 
 /// Appends a section with a header of its own.

@@ -43,6 +43,7 @@ pub struct Coroutine {
     alarm: Arc<Alarm>,
     /// Rings the alarm.
     waker: Waker,
+    config: StoreConfig,
 }
 
 /// Why a poll came to an end.
@@ -80,6 +81,8 @@ impl Coroutine {
             instances: Vec::new(),
             depth: 0,
             vals: Vec::new(),
+            captured: None,
+            remembered: None,
         };
         let mut store = Store::try_new(engine.inner(), data).map_err(Error::internal)?;
         store.limiter(|data| &mut data.limiter);
@@ -107,7 +110,18 @@ impl Coroutine {
             busy: None,
             waker: Waker::from(Arc::clone(&alarm)),
             alarm,
+            config: config.clone(),
         })
+    }
+
+    pub(super) fn config(&self) -> &StoreConfig {
+        &self.config
+    }
+
+    /// What its instances may take.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
     }
 
     #[must_use]

@@ -184,6 +184,7 @@ fn enter(context: &mut Context<'_>) -> Result<()> {
             requested: u64::from(MAX_DEPTH) + 1,
         });
     }
+    context.data_mut().touch();
     context.data_mut().depth += 1;
     context.set_epoch_deadline(1);
     Ok(())

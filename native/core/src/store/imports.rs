@@ -168,7 +168,6 @@ fn native_function(
         move |mut caller, params, results| {
             let signature = Arc::clone(&signature);
             Box::new(async move {
-                instances::note_exports(&mut caller, instance);
                 let call = NativeCall {
                     instance,
                     width,
@@ -201,7 +200,6 @@ impl HostImport {
         params: &[Val],
         results: &mut [Val],
     ) -> wasmtime::Result<()> {
-        instances::note_exports(&mut caller, self.instance);
         let mut context = caller.as_context_mut();
         let args = params
             .iter()

@@ -1,22 +1,31 @@
 //! The instances of a store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wasmtime::{AsContextMut, Caller, Extern, Instance, Memory};
+use wasmtime::{AsContextMut, Extern, Instance, Memory};
 
-use super::{Context, Instantiate, StoreData, frames, imports};
+use super::revive::{Begin, Origin, Start};
+use super::{Context, Functions, Instantiate, StoreData, frames, imports};
 use crate::error::{Error, Result};
 use crate::module::Module;
+use crate::snapshot::{self, Tracked};
 use crate::value::{FuncRef, Signature};
 use crate::wasi::{WasiConfig, WasiState};
 
 pub(crate) struct InstanceState {
-    module: Arc<Module>,
-    /// None while its start function runs, and after instantiation failed.
+    pub(super) module: Arc<Module>,
+    /// None before it is made, and after that failed.
     instance: Option<Instance>,
-    /// Exports that were asked for before, by their index in the module.
+    /// Exports that were asked for before, by their index in the module; those that name functions
+    /// for references are not among them.
     exports: Vec<Option<Extern>>,
     wasi: Wasi,
+    pub(super) functions: Option<Arc<Functions>>,
+    /// What the memories are mappings of, by their indices.
+    tracked: BTreeMap<u32, Tracked>,
+    /// How to make another one.
+    pub(super) origin: Option<Origin>,
 }
 
 /// What an instance finds behind WASI.
@@ -33,15 +42,17 @@ impl Default for Wasi {
     }
 }
 
-/// Makes an instance and runs its start function. The index is its own even if that fails:
-/// functions of it may be in tables by then.
+/// Makes an instance and has it begin. The index is its own even if that fails: functions of it may
+/// be in tables by then.
 pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate) -> Result<()> {
+    let origin = Origin::new(&request);
     let Instantiate {
         index,
         module,
         imports,
         unknown_imports,
         wasi,
+        begin,
     } = request;
     if state(context.data(), index).is_some() {
         return Err(Error::internal("the instance exists"));
@@ -64,11 +75,15 @@ pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate)
     if instances.len() <= index {
         instances.resize_with(index + 1, || None);
     }
+    let functions_for_references = module.layout().functions.len();
     instances[index] = Some(InstanceState {
-        exports: vec![None; module.all_exports().len()],
+        exports: vec![None; module.all_exports().len() - functions_for_references],
         module: Arc::clone(&module),
         instance: None,
         wasi,
+        functions: None,
+        tracked: BTreeMap::new(),
+        origin: Some(origin),
     });
     context.data_mut().limiter.take_denied();
     match Instance::new_async(&mut *context, module.inner(), &externs).await {
@@ -76,10 +91,17 @@ pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate)
             if let Some(state) = state_mut(context.data_mut(), index) {
                 state.instance = Some(instance);
             }
-            Ok(())
         }
-        Err(error) => Err(refusal(context, &module, &error)),
+        Err(error) => return Err(refusal(context, &module, &error)),
     }
+    let begun = self::begin(context, index, &module, begin).await;
+    if begun.is_err()
+        && let Some(state) = state_mut(context.data_mut(), index)
+    {
+        state.instance = None;
+        state.exports.fill(None);
+    }
+    begun
 }
 
 /// What an instance's module calls one of its imports.
@@ -90,11 +112,58 @@ pub(super) fn import_name(data: &StoreData, instance: usize, import: usize) -> (
         .unwrap_or_default()
 }
 
-fn state(data: &StoreData, index: usize) -> Option<&InstanceState> {
+/// Runs the start function, or gives the instance the state that it begins with instead.
+async fn begin(
+    context: &mut Context<'_>,
+    index: usize,
+    module: &Module,
+    begin: Begin,
+) -> Result<()> {
+    let start = match begin {
+        Begin::Start => {
+            let Some(start) = module.layout().start else {
+                return Ok(());
+            };
+            run(context, index, start).await?;
+            Start::from_result(snapshot::capture(context, index))
+        }
+        Begin::State {
+            state,
+            start,
+            snapshot,
+        } => {
+            snapshot::apply(context, index, &state).await?;
+            context.data_mut().remembered = snapshot.map(|id| (id, Arc::clone(&state)));
+            if context.data().instance_count() == 1 {
+                context.data_mut().captured = Some(Arc::clone(&state));
+            }
+            match start {
+                None if module.layout().start.is_some() => Start::State(state),
+                None => Start::Fresh,
+                Some(start) => start,
+            }
+        }
+    };
+    if let Some(origin) = state_mut(context.data_mut(), index).and_then(|s| s.origin.as_mut()) {
+        origin.start = start;
+    }
+    Ok(())
+}
+
+/// Runs a function without parameters and results.
+async fn run(context: &mut Context<'_>, index: usize, export: usize) -> Result<()> {
+    let Some(Extern::Func(function)) = export_at(context, index, export) else {
+        return Err(Error::internal("the instance lacks a function"));
+    };
+    let called = function.call_async(&mut *context, &[], &mut []).await;
+    called.map_err(|error| frames::failure(context, &error))
+}
+
+pub(super) fn state(data: &StoreData, index: usize) -> Option<&InstanceState> {
     data.instances.get(index)?.as_ref()
 }
 
-fn state_mut(data: &mut StoreData, index: usize) -> Option<&mut InstanceState> {
+pub(super) fn state_mut(data: &mut StoreData, index: usize) -> Option<&mut InstanceState> {
     data.instances.get_mut(index)?.as_mut()
 }
 
@@ -129,6 +198,33 @@ fn refusal(context: &mut Context<'_>, module: &Module, error: &wasmtime::Error) 
     }
 }
 
+/// What an instance was made from.
+pub(crate) fn module(context: &Context<'_>, instance: usize) -> Option<Arc<Module>> {
+    state(context.data(), instance).map(|state| Arc::clone(&state.module))
+}
+
+/// What a memory is a mapping of.
+pub(crate) fn tracked(context: &Context<'_>, instance: usize, memory: u32) -> Option<Tracked> {
+    state(context.data(), instance)?
+        .tracked
+        .get(&memory)
+        .cloned()
+}
+
+pub(crate) fn set_tracked(
+    context: &mut Context<'_>,
+    instance: usize,
+    memory: u32,
+    tracked: Option<Tracked>,
+) {
+    if let Some(state) = state_mut(context.data_mut(), instance) {
+        match tracked {
+            Some(tracked) => state.tracked.insert(memory, tracked),
+            None => state.tracked.remove(&memory),
+        };
+    }
+}
+
 /// Looks up an export by name.
 pub(crate) fn export(context: &mut Context<'_>, instance: usize, name: &str) -> Option<Extern> {
     let index = state(context.data(), instance)?
@@ -144,17 +240,19 @@ pub(crate) fn export_at(
     index: usize,
 ) -> Option<Extern> {
     let state = state(context.data(), instance)?;
-    if let Some(known) = state.exports.get(index)? {
+    if let Some(Some(known)) = state.exports.get(index) {
         return Some(known.clone());
     }
     let handle = state.module.all_exports().get(index)?.handle;
     let found = state
         .instance?
         .get_module_export(context.as_context_mut(), &handle)?;
-    let slot = state_mut(context.data_mut(), instance)?
+    if let Some(slot) = state_mut(context.data_mut(), instance)?
         .exports
-        .get_mut(index)?;
-    *slot = Some(found.clone());
+        .get_mut(index)
+    {
+        *slot = Some(found.clone());
+    }
     Some(found)
 }
 
@@ -167,8 +265,23 @@ pub(crate) fn first_memory(context: &mut Context<'_>, instance: usize) -> Option
     }
 }
 
-/// The instance's WASI state.
+/// The instance's WASI state, if it has one already.
+pub(crate) fn wasi_state(context: &Context<'_>, instance: usize) -> Option<WasiState> {
+    match &state(context.data(), instance)?.wasi {
+        Wasi::State(state) => Some((**state).clone()),
+        Wasi::Config(_) => None,
+    }
+}
+
+pub(crate) fn set_wasi_state(context: &mut Context<'_>, instance: usize, wasi: WasiState) {
+    if let Some(state) = state_mut(context.data_mut(), instance) {
+        state.wasi = Wasi::State(Box::new(wasi));
+    }
+}
+
+/// The instance's WASI state, to be changed.
 pub(crate) fn wasi(data: &mut StoreData, instance: usize) -> Result<&mut WasiState> {
+    data.touch();
     let state = state_mut(data, instance).ok_or(Error::Stopped)?;
     if let Wasi::Config(config) = &mut state.wasi {
         let made = WasiState::new(std::mem::take(&mut **config))
@@ -178,26 +291,6 @@ pub(crate) fn wasi(data: &mut StoreData, instance: usize) -> Result<&mut WasiSta
     match &mut state.wasi {
         Wasi::State(state) => Ok(state),
         Wasi::Config(_) => Err(Error::internal("no WASI state")),
-    }
-}
-
-/// While its start function runs, an instance can be reached only through a caller: makes its
-/// exports known, so that a handler can use its memory already.
-pub(super) fn note_exports(caller: &mut Caller<'_, StoreData>, instance: usize) {
-    let Some(state) = state(caller.data(), instance) else {
-        return;
-    };
-    if state.instance.is_some() || state.exports.iter().all(Option::is_some) {
-        return;
-    }
-    let module = Arc::clone(&state.module);
-    let found: Vec<_> = module
-        .all_exports()
-        .iter()
-        .map(|export| caller.get_module_export(&export.handle))
-        .collect();
-    if let Some(state) = state_mut(caller.data_mut(), instance) {
-        state.exports = found;
     }
 }
 

@@ -9,9 +9,11 @@
 mod alarm;
 mod coroutine;
 pub(crate) mod frames;
+mod functions;
 mod imports;
 pub(crate) mod instances;
 mod port;
+mod revive;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -21,12 +23,21 @@ use wasmtime::{StoreContextMut, Val};
 pub use coroutine::{Coroutine, Step, StoreConfig};
 pub use imports::Binding;
 pub use instances::Wasi;
+pub use revive::{Begin, Start};
 
 use crate::error::Interruption;
 use crate::limits::Limiter;
 use crate::module::Module;
+use crate::snapshot::State;
+use crate::snapshot::format::SnapshotId;
 use crate::value::{FuncRef, Value};
+pub(crate) use functions::{Functions, functions as instance_functions};
 use instances::InstanceState;
+pub(crate) use instances::{
+    export_at as instance_export_at, module as instance_module,
+    set_tracked as set_instance_tracked, set_wasi_state as set_instance_wasi,
+    tracked as instance_tracked, wasi_state as instance_wasi,
+};
 use port::Port;
 
 /// Tells the stores of this process apart.
@@ -54,6 +65,21 @@ pub struct StoreData {
     pub(crate) depth: u32,
     /// Room for the arguments and results of a call, kept from one to the next.
     pub(crate) vals: Vec<Val>,
+    /// The state that was captured last, as long as it is what it was.
+    pub(crate) captured: Option<Arc<State>>,
+    /// The last snapshot that was written or read, which the next may be based on.
+    pub(crate) remembered: Option<(SnapshotId, Arc<State>)>,
+}
+
+impl StoreData {
+    /// To be called before anything in the store may change.
+    pub(crate) fn touch(&mut self) {
+        self.captured = None;
+    }
+
+    pub(crate) fn instance_count(&self) -> usize {
+        self.instances.iter().flatten().count()
+    }
 }
 
 /// What to call.
@@ -67,6 +93,7 @@ pub enum Target {
 }
 
 /// A module to be instantiated.
+#[derive(Clone)]
 pub struct Instantiate {
     /// Which of the store's instances it will be. The embedder counts them.
     pub index: usize,
@@ -76,6 +103,7 @@ pub struct Instantiate {
     pub unknown_imports: UnknownImports,
     /// What it finds behind WASI.
     pub wasi: Wasi,
+    pub begin: Begin,
 }
 
 /// What becomes of a function import that nobody provides.

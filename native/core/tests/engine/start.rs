@@ -77,6 +77,7 @@ fn imports_that_nobody_provides_can_be_refused() {
         module: module.into(),
         imports: vec![Binding::Default],
         unknown_imports: UnknownImports::Error,
+        begin: Default::default(),
         wasi: Default::default(),
     });
     let Err(Error::UnknownImport { module, name, kind }) = finish(&mut store, step) else {

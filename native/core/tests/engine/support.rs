@@ -73,6 +73,7 @@ impl Guest {
             module,
             imports,
             unknown_imports: UnknownImports::Call,
+            begin: Default::default(),
             wasi: Wasi::Config(Box::new(wasi)),
         })
     }

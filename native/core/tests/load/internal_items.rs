@@ -47,7 +47,7 @@ const EVERYTHING: &str = r#"
       (@custom "late" (after last) "kept"))"#;
 
 #[test]
-fn every_memory_mutable_global_and_table_is_exported_after_the_own_exports() {
+fn everything_that_holds_state_is_exported_after_the_own_exports() {
     let wasm = wat(EVERYTHING);
     let exposed = expose_internals(&wasm).expect("a module");
     let names = exports(&exposed);
@@ -66,6 +66,7 @@ fn every_memory_mutable_global_and_table_is_exported_after_the_own_exports() {
             Internal::Global(4),
             Internal::Table(0),
             Internal::Table(1),
+            Internal::Func(1),
         ]
     );
     Module::new(&engine(), &exposed).expect("a module that compiles");
@@ -92,7 +93,7 @@ fn an_export_section_is_added_where_it_belongs() {
         ("(module (memory 1))", vec![5, 7]),
         (
             "(module (memory 1) (global (mut i32) (i32.const 0)) (func) (start 0) (data (i32.const 0) \"\"))",
-            vec![1, 3, 5, 6, 7, 8, 10, 11],
+            vec![1, 3, 5, 6, 7, 10, 11],
         ),
         (
             "(module (@custom \"a\" (before first) \"\") (import \"\" \"\" (memory 1)) (@custom \"b\" (after last) \"\"))",
@@ -138,6 +139,54 @@ fn items_of_every_type_can_be_exported() {
         let export = instance.get_export(&mut store, &internal.export_name());
         assert!(export.is_some(), "{internal:?}");
     }
+}
+
+#[test]
+fn functions_are_exported_where_a_reference_to_them_can_be_kept() {
+    let functions = |text: &str| {
+        let exposed = expose_internals(&wat(text)).expect("a module").into_owned();
+        Module::new(&engine(), &exposed).expect("a module that compiles");
+        exports(&exposed)
+            .iter()
+            .filter_map(|name| match Internal::from_export_name(name)? {
+                Internal::Func(index) => Some(index),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    let with = |place: &str| {
+        functions(&format!(
+            r#"(module {place} (func) (func) (func) (func $e (export "e")) (func)
+                 (elem declare func 1) (elem func 4) (global funcref (ref.func 2)))"#
+        ))
+    };
+    assert_eq!(with("(table 1 funcref)"), [1, 2, 3, 4]);
+    assert_eq!(with("(global (mut funcref) (ref.null func))"), [1, 2, 3, 4]);
+    assert_eq!(with("(table 1 externref)"), []);
+    assert_eq!(with("(memory 1)"), []);
+}
+
+#[test]
+fn a_start_function_is_exported_instead_of_run() {
+    let wasm = wat(
+        "(module (global $g (mut i32) (i32.const 0)) (func (global.set $g (i32.const 1))) (start 0))",
+    );
+    let exposed = expose_internals(&wasm).expect("a module");
+    let engine = engine();
+    let module = Module::new(&engine, &exposed).expect("a module that compiles");
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
+    let value = |store: &mut Store<()>| {
+        let name = Internal::Global(0).export_name();
+        let global = instance.get_global(&mut *store, &name).expect("the global");
+        global.get(store).i32()
+    };
+    assert_eq!(value(&mut store), Some(0));
+    let start = instance
+        .get_typed_func::<(), ()>(&mut store, &Internal::Start.export_name())
+        .expect("the start function");
+    start.call(&mut store, ()).expect("no trap");
+    assert_eq!(value(&mut store), Some(1));
 }
 
 #[test]
@@ -202,6 +251,11 @@ fn reserved_names_are_parsed_strictly() {
         Internal::Memory(0),
         Internal::Global(u32::MAX),
         Internal::Table(17),
+        Internal::DroppedData(3),
+        Internal::DroppedElement(0),
+        Internal::Func(8),
+        Internal::Drop,
+        Internal::Start,
     ] {
         let name = internal.export_name();
         assert!(is_reserved(&name));
@@ -212,7 +266,9 @@ fn reserved_names_are_parsed_strictly() {
         "memory/+1",
         "memory/",
         "memory",
-        "func/0",
+        "funcs/0",
+        "start/0",
+        "func",
         "table/4294967296",
         "",
     ] {

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod dropped_segments;
 mod hostile_modules;
 mod internal_items;
 mod kinds;

@@ -1,0 +1,226 @@
+//! The state of instances: taking it, and instances that go on from it.
+//!
+//! Answers `{queued, Ticket}` and `again` mean the same as in `call`.
+
+use std::sync::Arc;
+
+use rustler::{Atom, Binary, Encoder, Env, ResourceArc, Term};
+use wasmbeam_core::Error;
+use wasmbeam_core::snapshot::State;
+use wasmbeam_core::snapshot::format::{self, Base, Compression, ReadLimits, SnapshotId};
+use wasmbeam_core::store::{Begin, Coroutine};
+
+use crate::atoms;
+use crate::call::{self, refused};
+use crate::error::Failure;
+use crate::instance::{self, InstanceRes};
+use crate::store::{Refusal, SharedStore};
+use crate::term;
+
+type Instance = ResourceArc<InstanceRes>;
+
+/// The state as bytes: `{ok, Snapshot}`. `base` is the chain of snapshots that it is based on, which
+/// may be empty.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn instance_serialize<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    compression: Atom,
+    base: Term<'a>,
+) -> Term<'a> {
+    answer(env, || {
+        let instance = instance::decode(instance)?;
+        let chain = chain(base)?;
+        let base_id = chain
+            .last()
+            .map(|last| SnapshotId::of(last).ok_or_else(|| Failure::from(too_short())))
+            .transpose()?;
+        let compression = if compression == atoms::lz4() {
+            Compression::Lz4
+        } else if compression == atoms::zstd() {
+            Compression::Zstd
+        } else {
+            Compression::None
+        };
+        let written = usable(&instance).and_then(|()| {
+            instance.store.hold(env, &instance, |coroutine| {
+                let known = match base_id {
+                    Some(id) => coroutine.remembered(id)?,
+                    None => None,
+                };
+                let known = match (known, base_id) {
+                    (None, Some(_)) => Some(Arc::new(read(&instance, &chain)?)),
+                    (known, _) => known,
+                };
+                let base = known.as_deref().zip(base_id);
+                let base = base.map(|(state, id)| Base { id, state });
+                let state = coroutine.capture(instance.index)?;
+                let bytes = format::encode(&state, compression, base)?;
+                if let Some(id) = SnapshotId::of(&bytes) {
+                    coroutine.remember(id, state)?;
+                }
+                Ok(bytes)
+            })
+        });
+        match written {
+            Ok(bytes) => Ok((atoms::ok(), term::binary(env, &bytes)).encode(env)),
+            Err(refusal) => Ok(refused(env, refusal)),
+        }
+    })
+}
+
+/// Makes an instance that has the snapshot's state in place of running its start function.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn instance_restore<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    bindings: Term<'a>,
+    unknown_imports: Atom,
+    wasi: Term<'a>,
+    snapshot: Term<'a>,
+) -> Term<'a> {
+    answer(env, || {
+        let target = instance::decode(instance)?;
+        let chain = chain(snapshot)?;
+        let begin = Begin::State {
+            state: Arc::new(read(&target, &chain)?),
+            start: None,
+            snapshot: chain.last().copied().and_then(SnapshotId::of),
+        };
+        Ok(call::make(
+            env,
+            instance,
+            bindings,
+            unknown_imports,
+            wasi,
+            begin,
+        ))
+    })
+}
+
+/// Gives an instance the state of a snapshot of its module: `ok`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn instance_deserialize<'a>(env: Env<'a>, instance: Term<'a>, snapshot: Term<'a>) -> Term<'a> {
+    answer(env, || {
+        let instance = instance::decode(instance)?;
+        let chain = chain(snapshot)?;
+        let state = Arc::new(read(&instance, &chain)?);
+        let id = chain.last().copied().and_then(SnapshotId::of);
+        let index = instance.index;
+        Ok(replace(env, &instance, |coroutine| {
+            coroutine.revive(index, index, state, id)
+        }))
+    })
+}
+
+/// Gives an instance the state that it had right after its start: `ok`.
+#[rustler::nif]
+fn instance_reset<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    answer(env, || {
+        let instance = instance::decode(instance)?;
+        let index = instance.index;
+        Ok(replace(env, &instance, |c| c.restart(index, index)))
+    })
+}
+
+/// Says that the instance has started only now: what follows is what it is reset to.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn instance_mark_start<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    answer(env, || {
+        let instance = instance::decode(instance)?;
+        let index = instance.index;
+        let marked = instance
+            .store
+            .hold(env, &instance, |coroutine| coroutine.mark_start(index));
+        match marked {
+            Ok(()) => Ok(atoms::ok().encode(env)),
+            Err(refusal) => Ok(refused(env, refusal)),
+        }
+    })
+}
+
+/// A new instance with the same state and imports: `{ok, Instance}`; `later` if there is more to do
+/// than a scheduler has time for.
+#[rustler::nif]
+fn instance_fork<'a>(env: Env<'a>, instance: Term<'a>, owner: Term<'a>) -> Term<'a> {
+    answer(env, || fork(env, instance, owner, true))
+}
+
+/// As `instance_fork`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn instance_fork_dirty<'a>(env: Env<'a>, instance: Term<'a>, owner: Term<'a>) -> Term<'a> {
+    answer(env, || fork(env, instance, owner, false))
+}
+
+fn fork<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    owner: Term<'a>,
+    quickly: bool,
+) -> Result<Term<'a>, Failure<'a>> {
+    let instance = instance::decode(instance)?;
+    let index = instance.index;
+    let (module, imports) = instance.store.instance(index).ok_or(Error::Stopped)?;
+    let made = usable(&instance).and_then(|()| {
+        instance.store.hold(env, &instance, |coroutine| {
+            if quickly && !coroutine.is_captured()? {
+                return Ok(None);
+            }
+            let state = coroutine.capture(index)?;
+            coroutine.revive(index, 0, state, None).map(Some)
+        })
+    });
+    match made {
+        Ok(Some(coroutine)) => {
+            let store = SharedStore::new(coroutine, instance.store.usable_after_interrupt());
+            let index = store.add_instance(Arc::clone(&module), imports);
+            let fork = instance::hand_over(env, store, module, index, owner)?;
+            Ok((atoms::ok(), fork).encode(env))
+        }
+        Ok(None) => Ok(atoms::later().encode(env)),
+        Err(refusal) => Ok(refused(env, refusal)),
+    }
+}
+
+fn usable(instance: &Instance) -> Result<(), Refusal> {
+    instance.store.check_usable(instance.index)
+}
+
+/// A snapshot, or several of which each is based on the one before.
+fn chain<'a>(snapshots: Term<'a>) -> Result<Vec<&'a [u8]>, Failure<'a>> {
+    let bad = || Failure::bad("a snapshot, or a list of snapshots", snapshots);
+    if let Ok(one) = snapshots.decode::<Binary>() {
+        return Ok(vec![one.as_slice()]);
+    }
+    let all: Vec<Binary> = snapshots.decode().map_err(|_| bad())?;
+    Ok(all.iter().map(Binary::as_slice).collect())
+}
+
+fn read(instance: &Instance, chain: &[&[u8]]) -> Result<State, Error> {
+    let limits = ReadLimits::from(instance.store.limits());
+    format::decode_chain(chain, instance.module().id(), limits)
+}
+
+fn too_short() -> Error {
+    Error::BadSnapshot {
+        message: "the base is too short".into(),
+    }
+}
+
+fn replace<'a>(
+    env: Env<'a>,
+    instance: &Instance,
+    make: impl FnOnce(&mut Coroutine) -> Result<Coroutine, Error>,
+) -> Term<'a> {
+    match instance.store.replace(env, instance, make) {
+        Ok(()) => atoms::ok().encode(env),
+        Err(refusal) => refused(env, refusal),
+    }
+}
+
+fn answer<'a>(env: Env<'a>, run: impl FnOnce() -> Result<Term<'a>, Failure<'a>>) -> Term<'a> {
+    match run() {
+        Ok(term) => term,
+        Err(failure) => (atoms::error(), failure).encode(env),
+    }
+}
