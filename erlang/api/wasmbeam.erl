@@ -442,8 +442,8 @@ serialize(Instance) ->
 %% <ul>
 %% <li>`compression' of the memories: `none' (the default), `lz4' or `zstd'.</li>
 %% <li>`base': a snapshot, or a chain of them, that this one holds the differences from. If it is the
-%%   last one that the instance made or was restored from, this costs what has changed since; of a
-%%   chain just the last is needed, then.</li>
+%%   last one that the instance made, was restored from or has based another on, this costs what has
+%%   changed since; of a chain just the last is needed, then.</li>
 %% </ul>
 %%
 %% Errors: `not_capturable' names what cannot be part of a snapshot: host terms and garbage-collected

@@ -82,7 +82,7 @@ impl Coroutine {
             depth: 0,
             vals: Vec::new(),
             captured: None,
-            remembered: None,
+            remembered: Vec::new(),
         };
         let mut store = Store::try_new(engine.inner(), data).map_err(Error::internal)?;
         store.limiter(|data| &mut data.limiter);

@@ -133,7 +133,9 @@ async fn begin(
             snapshot,
         } => {
             snapshot::apply(context, index, &state).await?;
-            context.data_mut().remembered = snapshot.map(|id| (id, Arc::clone(&state)));
+            if let Some(id) = snapshot {
+                context.data_mut().remember(id, Arc::clone(&state));
+            }
             if context.data().instance_count() == 1 {
                 context.data_mut().captured = Some(Arc::clone(&state));
             }

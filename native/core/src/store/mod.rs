@@ -67,14 +67,23 @@ pub struct StoreData {
     pub(crate) vals: Vec<Val>,
     /// The state that was captured last, as long as it is what it was.
     pub(crate) captured: Option<Arc<State>>,
-    /// The last snapshot that was written or read, which the next may be based on.
-    pub(crate) remembered: Option<(SnapshotId, Arc<State>)>,
+    /// The last snapshots that were written, read or based on, which the next may be based on; the
+    /// last of them first.
+    pub(crate) remembered: Vec<(SnapshotId, Arc<State>)>,
 }
 
 impl StoreData {
     /// To be called before anything in the store may change.
     pub(crate) fn touch(&mut self) {
         self.captured = None;
+    }
+
+    pub(crate) fn remember(&mut self, snapshot: SnapshotId, state: Arc<State>) {
+        // The one before, and one that all are based on.
+        const REMEMBERED: usize = 2;
+        self.remembered.retain(|(known, _)| *known != snapshot);
+        self.remembered.truncate(REMEMBERED - 1);
+        self.remembered.insert(0, (snapshot, state));
     }
 
     pub(crate) fn instance_count(&self) -> usize {

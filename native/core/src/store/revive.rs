@@ -100,21 +100,27 @@ impl Coroutine {
     /// `Stopped`.
     pub fn remember(&mut self, snapshot: SnapshotId, state: Arc<State>) -> Result<()> {
         self.visit(move |context| {
-            context.data_mut().remembered = Some((snapshot, state));
+            context.data_mut().remember(snapshot, state);
             Ok(())
         })
     }
 
-    /// The state of a snapshot, if it is the last one that this instance made or began with.
+    /// The state of a snapshot, if it is one of the last that this instance made or began with.
     ///
     /// # Errors
     /// `Stopped`.
     pub fn remembered(&mut self, snapshot: SnapshotId) -> Result<Option<Arc<State>>> {
         self.visit(move |context| {
-            let known = context.data().remembered.as_ref();
-            Ok(known
-                .filter(|(id, _)| *id == snapshot)
-                .map(|(_, state)| Arc::clone(state)))
+            let known = &context.data().remembered;
+            let state = known
+                .iter()
+                .find(|(id, _)| *id == snapshot)
+                .map(|(_, state)| Arc::clone(state));
+            if let Some(state) = &state {
+                // Others may be based on it, too: it is not to be forgotten next.
+                context.data_mut().remember(snapshot, Arc::clone(state));
+            }
+            Ok(state)
         })
     }
 

@@ -96,7 +96,7 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
 }
 
 /// Makes the length and the checksum those of the contents, so that the reader goes further.
-fn repair(bytes: &mut Vec<u8>) {
+fn repair(bytes: &mut [u8]) {
     if bytes.len() < 88 {
         return;
     }
@@ -201,7 +201,7 @@ fn a_short_snapshot_cannot_ask_for_much() {
     let mut guest = Guest::of(&module);
     let snapshot = guest.snapshot(Compression::None);
     // The size of the memory, behind the header and those of the section and of the memories.
-    for size in [1_u64 << 31, 1 << 33, 1 << 46, u64::MAX & !0xffff] {
+    for size in [1_u64 << 31, 1 << 33, 1 << 46, !0xffff] {
         let mut bytes = snapshot.clone();
         bytes[92..100].copy_from_slice(&size.to_le_bytes());
         repair(&mut bytes);
