@@ -21,8 +21,6 @@
          instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
          instance_reset/1, instance_fork/2, instance_fork_dirty/2,
          json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
-         instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_reset/1,
-         instance_mark_start/1, instance_fork/2, instance_fork_dirty/2,
          noop/4]).
 
 -export_type([module_ref/0, instance_ref/0, step/0, again/0]).
@@ -45,8 +43,6 @@
        instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
        instance_reset/1, instance_fork/2, instance_fork_dirty/2,
        json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
-       instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_reset/1,
-       instance_mark_start/1, instance_fork/2, instance_fork_dirty/2,
        noop/4]).
 -on_load(init/0).
 
