@@ -345,38 +345,6 @@ instance_fork(_Instance, _Owner) -> ?NOT_LOADED.
     {ok, instance_ref()} | failure() | again().
 instance_fork_dirty(_Instance, _Owner) -> ?NOT_LOADED.
 
-%% @doc The state of an instance, as bytes, based on those of other snapshots if there are any.
--spec instance_serialize(instance_ref(), none | lz4 | zstd, wasmbeam:snapshot() | []) ->
-    {ok, binary()} | failure() | again().
-instance_serialize(_Instance, _Compression, _Base) -> ?NOT_LOADED.
-
-%% @doc Gives an instance the state of a snapshot.
--spec instance_deserialize(instance_ref(), wasmbeam:snapshot()) -> ok | failure() | again().
-instance_deserialize(_Instance, _Snapshot) -> ?NOT_LOADED.
-
-%% @doc As `instantiate/4', with the state of a snapshot in place of the start function.
--spec instance_restore(instance_ref(), [wasmbeam_imports:binding()], trap | error,
-                       wasmbeam_wasi:world(), wasmbeam:snapshot()) -> step().
-instance_restore(_Instance, _Bindings, _UnknownImports, _World, _Snapshot) -> ?NOT_LOADED.
-
-%% @doc Says that the instance has started only now.
--spec instance_mark_start(instance_ref()) -> ok | failure() | again().
-instance_mark_start(_Instance) -> ?NOT_LOADED.
-
-%% @doc Gives an instance the state that it had after its start.
--spec instance_reset(instance_ref()) -> ok | failure() | again().
-instance_reset(_Instance) -> ?NOT_LOADED.
-
-%% @doc A copy of an instance; `later' if making it takes long.
--spec instance_fork(instance_ref(), pid() | none) ->
-    {ok, instance_ref()} | later | failure() | again().
-instance_fork(_Instance, _Owner) -> ?NOT_LOADED.
-
-%% @doc As `instance_fork/2', however long it takes.
--spec instance_fork_dirty(instance_ref(), pid() | none) ->
-    {ok, instance_ref()} | failure() | again().
-instance_fork_dirty(_Instance, _Owner) -> ?NOT_LOADED.
-
 %% @doc Writes a term as JSON, unless that takes too long.
 -spec json_encode(term()) -> {ok, binary()} | long | failure().
 json_encode(_Value) -> ?NOT_LOADED.
