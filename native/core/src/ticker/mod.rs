@@ -4,6 +4,8 @@
 //! all engines, and sleeps while nothing runs. The more guests wait for their next slice, the
 //! shorter the slices get, so that the embedder's other work is not kept waiting.
 
+mod clock;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +14,8 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 use wasmtime::{Engine, EngineWeak};
+
+use clock::Clock;
 
 const LONGEST_SLICE: Duration = Duration::from_millis(1);
 const SHORTEST_SLICE: Duration = Duration::from_micros(100);
@@ -96,9 +100,10 @@ fn slice(busy: usize, cores: usize) -> Duration {
 
 fn run() {
     let cores = thread::available_parallelism().map_or(1, usize::from);
+    let mut clock = Clock::new();
     let mut idle_ticks = 0;
     loop {
-        thread::sleep(slice(BUSY.load(Ordering::Relaxed), cores));
+        clock.sleep(slice(BUSY.load(Ordering::Relaxed), cores));
         if let Some(ticker) = TICKER.get() {
             ticker
                 .engines
