@@ -528,33 +528,35 @@ reset(Instance) ->
     access(Instance, fun(Ref) -> wasmbeam_nif:instance_reset(Ref) end).
 
 %% @doc What a module imports, in its order.
--spec imports(source() | instance()) -> result([import_type()]).
+-spec imports(source() | instance()) -> [import_type()] | {error, error_reason()}.
 imports(Source) ->
     describe(Source, fun wasmbeam_nif:module_imports/1, fun wasmbeam_nif:instance_imports/1).
 
 %% @doc What a module exports, in its order.
--spec exports(source() | instance()) -> result([export_type()]).
+-spec exports(source() | instance()) -> [export_type()] | {error, error_reason()}.
 exports(Source) ->
     describe(Source, fun wasmbeam_nif:module_exports/1, fun wasmbeam_nif:instance_exports/1).
 
 describe(Source, OfModule, OfInstance) ->
     case wasmbeam_call:reference(Source) of
-        {ok, Ref} -> wasmbeam_error:normalize(OfInstance(Ref));
+        {ok, Ref} -> bare(OfInstance(Ref));
         error when is_binary(Source) ->
             case compile(Source) of
-                {ok, Module} -> OfModule(Module);
+                {ok, Module} -> bare(OfModule(Module));
                 {error, _} = Error -> Error
             end;
-        error when is_reference(Source) -> wasmbeam_error:normalize(OfModule(Source));
+        error when is_reference(Source) -> bare(OfModule(Source));
         error -> bad_argument("the bytes of a module, a compiled one, or an instance", Source)
     end.
 
 %% @doc What can be told about an instance without disturbing it.
--spec info(instance()) -> result(info()).
+-spec info(instance()) -> info() | {error, error_reason()}.
 info(Instance) ->
-    with_reference(Instance, fun(Ref) ->
-        wasmbeam_error:normalize(wasmbeam_nif:instance_info(Ref))
-    end).
+    with_reference(Instance, fun(Ref) -> bare(wasmbeam_nif:instance_info(Ref)) end).
+
+%% What describes something comes without an `ok'.
+bare({ok, Description}) -> Description;
+bare(Failure) -> wasmbeam_error:normalize(Failure).
 
 %% @doc The state of the cache of compiled modules; `bytes' are those of the images.
 -spec cache_info() -> cache_info() | {error, error_reason()}.

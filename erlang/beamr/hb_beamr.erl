@@ -61,8 +61,8 @@ start(_Image, Mode) ->
                                   #{expected => <<"wasm or aot">>, value => Mode})}.
 
 start_module(Module) ->
-    {ok, Imports} = wasmbeam:imports(Module),
-    {ok, Exports} = wasmbeam:exports(Module),
+    Imports = wasmbeam:imports(Module),
+    Exports = wasmbeam:exports(Module),
     Handle = hb_beamr_handle:start(),
     Options = #{owner => Handle,
                 imports => hb_beamr_imports:bindings(Imports),

@@ -36,9 +36,9 @@ imports_are_described_in_their_order_test() ->
           type => #{element => funcref, min => 2, max => infinity, index_type => i32}},
         #{module => <<"host">>, name => <<"e">>, kind => tag, type => #{params => [i32]}}
     ],
-    ?assertEqual({ok, Described}, wasmbeam:imports(Source)),
+    ?assertEqual(Described, wasmbeam:imports(Source)),
     {ok, Module} = wasmbeam:compile(Source),
-    ?assertEqual({ok, Described}, wasmbeam:imports(Module)).
+    ?assertEqual(Described, wasmbeam:imports(Module)).
 
 exports_are_described_in_their_order_test() ->
     Source = wasmbeam_fixture:source("every_kind"),
@@ -53,9 +53,9 @@ exports_are_described_in_their_order_test() ->
           type => #{element => externref, min => 3, max => 5, index_type => i32}},
         #{name => <<"tag">>, kind => tag, type => #{params => [f64]}}
     ],
-    ?assertEqual({ok, Described}, wasmbeam:exports(Source)),
+    ?assertEqual(Described, wasmbeam:exports(Source)),
     {ok, Module} = wasmbeam:compile(Source),
-    ?assertEqual({ok, Described}, wasmbeam:exports(Module)).
+    ?assertEqual(Described, wasmbeam:exports(Module)).
 
 an_instance_describes_its_module_test() ->
     Source = <<"(module (import \"a\" \"b\" (func)) (func (export \"c\")))">>,

@@ -13,9 +13,9 @@
 
 without_fuel_none_is_counted_test() ->
     I = start(#{}),
-    ?assertMatch({ok, #{fuel := infinity}}, wasmbeam:info(I)),
+    ?assertMatch(#{fuel := infinity}, wasmbeam:info(I)),
     J = start(#{fuel => infinity}),
-    ?assertMatch({ok, #{fuel := infinity}}, wasmbeam:info(J)).
+    ?assertMatch(#{fuel := infinity}, wasmbeam:info(J)).
 
 the_same_work_takes_the_same_fuel_test() ->
     Used = [begin
@@ -56,7 +56,7 @@ a_call_without_fuel_ends_test() ->
     ?assert(wasmbeam_fixture:answers(out_of_fuel, Answer)),
     ?assertEqual(0, fuel(I)),
     ?assertMatch({error, {out_of_fuel, _}}, wasmbeam:call(I, <<"one">>, [])),
-    ?assertMatch({ok, #{state := idle}}, wasmbeam:info(I)).
+    ?assertMatch(#{state := idle}, wasmbeam:info(I)).
 
 a_call_can_have_less_than_there_is_test() ->
     I = start(#{fuel => 10000}),
@@ -95,5 +95,5 @@ start(Options) ->
     wasmbeam_fixture:start(?SOURCE, Options).
 
 fuel(I) ->
-    {ok, #{fuel := Fuel}} = wasmbeam:info(I),
+    #{fuel := Fuel} = wasmbeam:info(I),
     Fuel.

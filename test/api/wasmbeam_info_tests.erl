@@ -5,7 +5,7 @@
 a_fresh_instance_has_done_nothing_but_start_test() ->
     I = wasmbeam_fixture:start("(module (memory 3))"),
     Owner = self(),
-    {ok, Info} = wasmbeam:info(I),
+    Info = wasmbeam:info(I),
     ?assertMatch(#{state := idle, owner := Owner, memory_bytes := 196608, fuel := infinity,
                    calls := 1, imports := 0, yields := _, run_time_ns := _, queue_length := 0}, Info),
     ?assertEqual(9, map_size(Info)).
@@ -14,44 +14,44 @@ calls_and_imports_are_counted_test() ->
     I = start(fun([]) -> [] end),
     [{ok, []} = wasmbeam:call(I, <<"pass">>, []) || _ <- lists:seq(1, 5)],
     [{ok, [42]} = wasmbeam:call(I, <<"answer">>, []) || _ <- lists:seq(1, 2)],
-    ?assertMatch({ok, #{calls := 8, imports := 5}}, wasmbeam:info(I)).
+    ?assertMatch(#{calls := 8, imports := 5}, wasmbeam:info(I)).
 
 time_passes_for_those_who_run_test() ->
     I = start(fun([]) -> [] end),
-    {ok, #{run_time_ns := Before}} = wasmbeam:info(I),
+    #{run_time_ns := Before} = wasmbeam:info(I),
     {ok, [42]} = wasmbeam:call(I, <<"answer">>, []),
-    {ok, #{run_time_ns := After}} = wasmbeam:info(I),
+    #{run_time_ns := After} = wasmbeam:info(I),
     ?assert(After > Before).
 
 the_state_is_that_of_the_call_test() ->
     I = start(wasmbeam_fixture:gate()),
     Call = {Pid, _} = wasmbeam_fixture:spawn_call(I, <<"spin">>, []),
     receive {at_gate, Pid, []} -> ok end,
-    ?assertMatch({ok, #{state := suspended}}, wasmbeam:info(I)),
+    ?assertMatch(#{state := suspended}, wasmbeam:info(I)),
     wasmbeam_fixture:open(Pid),
-    wasmbeam_fixture:await(fun() -> {ok, #{state := S}} = wasmbeam:info(I), S =:= running end),
-    wasmbeam_fixture:await(fun() -> {ok, #{yields := Y}} = wasmbeam:info(I), Y > 0 end),
+    wasmbeam_fixture:await(fun() -> #{state := S} = wasmbeam:info(I), S =:= running end),
+    wasmbeam_fixture:await(fun() -> #{yields := Y} = wasmbeam:info(I), Y > 0 end),
     ok = wasmbeam:cancel(I),
     {error, {interrupted, _}} = wasmbeam_fixture:result(Call),
-    ?assertMatch({ok, #{state := interrupted}}, wasmbeam:info(I)),
+    ?assertMatch(#{state := interrupted}, wasmbeam:info(I)),
     ok = wasmbeam:stop(I),
-    ?assertMatch({ok, #{state := stopped}}, wasmbeam:info(I)).
+    ?assertMatch(#{state := stopped}, wasmbeam:info(I)).
 
 those_who_wait_are_counted_test() ->
     I = start(wasmbeam_fixture:gate()),
     First = {Pid, _} = wasmbeam_fixture:spawn_call(I, <<"pass">>, []),
     receive {at_gate, Pid, []} -> ok end,
     Others = [wasmbeam_fixture:spawn_call(I, <<"answer">>, []) || _ <- lists:seq(1, 3)],
-    wasmbeam_fixture:await(fun() -> {ok, #{queue_length := L}} = wasmbeam:info(I), L =:= 3 end),
+    wasmbeam_fixture:await(fun() -> #{queue_length := L} = wasmbeam:info(I), L =:= 3 end),
     wasmbeam_fixture:open(Pid),
     ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
     [?assertEqual({ok, [42]}, wasmbeam_fixture:result(Other)) || Other <- Others],
-    ?assertMatch({ok, #{queue_length := 0, state := idle}}, wasmbeam:info(I)).
+    ?assertMatch(#{queue_length := 0, state := idle}, wasmbeam:info(I)).
 
 memory_grows_in_the_account_test() ->
     I = wasmbeam_fixture:start("(module (memory 1) (memory 2))"),
     {ok, 1} = wasmbeam:memory_grow(I, 4),
-    ?assertMatch({ok, #{memory_bytes := Bytes}} when Bytes =:= 7 * 65536, wasmbeam:info(I)).
+    ?assertMatch(#{memory_bytes := Bytes} when Bytes =:= 7 * 65536, wasmbeam:info(I)).
 
 what_is_no_instance_is_a_bad_argument_test() ->
     [?assert(wasmbeam_fixture:answers(bad_argument, wasmbeam:info(Term)))

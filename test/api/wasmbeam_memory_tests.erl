@@ -191,10 +191,10 @@ another_process_waits_with_its_access_while_the_guest_runs_test() ->
     I = waiting_instance(),
     Call = {Pid, _} = wasmbeam_fixture:spawn_call(I, <<"spin">>, []),
     receive {at_gate, Pid, []} -> wasmbeam_fixture:open(Pid) end,
-    wasmbeam_fixture:await(fun() -> {ok, #{yields := Yields}} = wasmbeam:info(I), Yields > 0 end),
+    wasmbeam_fixture:await(fun() -> #{yields := Yields} = wasmbeam:info(I), Yields > 0 end),
     Reader = spawn_monitor(fun() -> exit({result, wasmbeam:memory_read(I, 0, 1)}) end),
     wasmbeam_fixture:await(fun() ->
-        {ok, #{queue_length := Length}} = wasmbeam:info(I), Length =:= 1
+        #{queue_length := Length} = wasmbeam:info(I), Length =:= 1
     end),
     ok = wasmbeam:cancel(I),
     ?assertMatch({error, {interrupted, _}}, wasmbeam_fixture:result(Call)),

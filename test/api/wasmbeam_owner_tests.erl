@@ -6,7 +6,7 @@
 
 an_instance_ends_with_the_process_that_started_it_test() ->
     {I, Owner} = started_elsewhere(#{}),
-    ?assertMatch({ok, #{owner := Owner}}, wasmbeam:info(I)),
+    ?assertMatch(#{owner := Owner}, wasmbeam:info(I)),
     ?assertEqual({ok, [1]}, wasmbeam:call(I, <<"one">>, [])),
     ends(Owner),
     stopped(I).
@@ -21,7 +21,7 @@ another_process_can_be_the_owner_from_the_start_test() ->
 
 an_instance_without_an_owner_outlives_who_started_it_test() ->
     {I, Starter} = started_elsewhere(#{owner => none}),
-    ?assertMatch({ok, #{owner := none}}, wasmbeam:info(I)),
+    ?assertMatch(#{owner := none}, wasmbeam:info(I)),
     ends(Starter),
     ?assertEqual({ok, [1]}, wasmbeam:call(I, <<"one">>, [])),
     ok = wasmbeam:stop(I).
@@ -30,7 +30,7 @@ an_instance_can_be_given_away_test() ->
     {I, First} = started_elsewhere(#{}),
     Second = waiting(),
     ok = wasmbeam:give_away(I, Second),
-    ?assertMatch({ok, #{owner := Second}}, wasmbeam:info(I)),
+    ?assertMatch(#{owner := Second}, wasmbeam:info(I)),
     ends(First),
     ?assertEqual({ok, [1]}, wasmbeam:call(I, <<"one">>, [])),
     ends(Second),
@@ -40,7 +40,7 @@ an_instance_can_be_given_to_nobody_test() ->
     {I, Owner} = started_elsewhere(#{}),
     ok = wasmbeam:give_away(I, none),
     ok = wasmbeam:give_away(I, none),
-    ?assertMatch({ok, #{owner := none}}, wasmbeam:info(I)),
+    ?assertMatch(#{owner := none}, wasmbeam:info(I)),
     ends(Owner),
     ?assertEqual({ok, [1]}, wasmbeam:call(I, <<"one">>, [])).
 
@@ -60,7 +60,7 @@ what_is_no_live_process_cannot_own_test() ->
     ?assert(wasmbeam_fixture:answers(bad_argument,
                                      wasmbeam:start(iolist_to_binary(?SOURCE), #{owner => Dead}))),
     Owner = self(),
-    ?assertMatch({ok, #{owner := Owner}}, wasmbeam:info(I)),
+    ?assertMatch(#{owner := Owner}, wasmbeam:info(I)),
     ?assertEqual({ok, [1]}, wasmbeam:call(I, <<"one">>, [])).
 
 what_is_no_instance_cannot_be_given_away_test() ->
@@ -120,5 +120,5 @@ ends(Pid) ->
 
 %% The library hears of the death at about the time that we do.
 stopped(I) ->
-    wasmbeam_fixture:await(fun() -> {ok, #{state := S}} = wasmbeam:info(I), S =:= stopped end),
+    wasmbeam_fixture:await(fun() -> #{state := S} = wasmbeam:info(I), S =:= stopped end),
     ?assertMatch({error, {stopped, #{message := _}}}, wasmbeam:call(I, <<"one">>, [])).

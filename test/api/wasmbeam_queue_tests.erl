@@ -24,7 +24,7 @@ a_place_in_the_line_is_given_up_at_the_timeout_test() ->
     wasmbeam_fixture:open(Pid),
     ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
     ?assertEqual({ok, [42]}, wasmbeam_fixture:result(Patient)),
-    ?assertMatch({ok, #{state := idle, queue_length := 0}}, wasmbeam:info(I)).
+    ?assertMatch(#{state := idle, queue_length := 0}, wasmbeam:info(I)).
 
 a_timeout_of_zero_does_not_wait_test() ->
     I = start(#{}),
@@ -143,7 +143,7 @@ two_thousand_processes_get_their_turn_test() ->
     I = start(#{}),
     First = {Pid, _} = at_gate(I),
     Waiting = [wasmbeam_fixture:spawn_call(I, <<"answer">>, []) || _ <- lists:seq(1, 2000)],
-    wasmbeam_fixture:await(fun() -> {ok, #{queue_length := L}} = wasmbeam:info(I), L =:= 2000 end),
+    wasmbeam_fixture:await(fun() -> #{queue_length := L} = wasmbeam:info(I), L =:= 2000 end),
     wasmbeam_fixture:open(Pid),
     ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
     [?assertEqual({ok, [42]}, wasmbeam_fixture:result(Call)) || Call <- Waiting].
@@ -157,7 +157,7 @@ at_gate(I) ->
 spinning(I) ->
     Call = {Pid, _} = wasmbeam_fixture:spawn_call(I, <<"spin">>, []),
     receive {at_gate, Pid, []} -> wasmbeam_fixture:open(Pid) end,
-    wasmbeam_fixture:await(fun() -> {ok, #{yields := Yields}} = wasmbeam:info(I), Yields > 0 end),
+    wasmbeam_fixture:await(fun() -> #{yields := Yields} = wasmbeam:info(I), Yields > 0 end),
     Call.
 
 enqueue(I, Function, Args, Options, Place) ->
@@ -166,7 +166,7 @@ enqueue(I, Function, Args, Options, Place) ->
     Call.
 
 in_line(I, Length) ->
-    wasmbeam_fixture:await(fun() -> {ok, #{queue_length := L}} = wasmbeam:info(I), L =:= Length end).
+    wasmbeam_fixture:await(fun() -> #{queue_length := L} = wasmbeam:info(I), L =:= Length end).
 
 spawn_link_call(I, Function) ->
     Test = self(),

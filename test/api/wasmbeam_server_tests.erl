@@ -40,7 +40,7 @@ options_are_those_of_the_start_test() ->
         options => Options}),
     ?assertEqual({ok, [6]}, wasmbeam_server:call(Server, <<"g">>, [5])),
     {ok, Instance} = wasmbeam_server:instance(Server),
-    ?assertMatch({ok, #{owner := Server, fuel := Fuel}} when Fuel < 1000, wasmbeam:info(Instance)),
+    ?assertMatch(#{owner := Server, fuel := Fuel} when Fuel < 1000, wasmbeam:info(Instance)),
     ok = wasmbeam_server:stop(Server).
 
 calls_run_in_the_calling_process_test() ->
@@ -79,7 +79,7 @@ the_instance_ends_with_the_server_test() ->
     {ok, Server} = wasmbeam_server:start_link(#{source => ?COUNTER}),
     {ok, Instance} = wasmbeam_server:instance(Server),
     ok = wasmbeam_server:stop(Server),
-    ?assertMatch({ok, #{state := stopped}}, wasmbeam:info(Instance)),
+    ?assertMatch(#{state := stopped}, wasmbeam:info(Instance)),
     ?assertMatch({error, {stopped, #{reason := _}}}, wasmbeam_server:call(Server, <<"next">>, [])),
     ?assertMatch({error, {stopped, _}}, wasmbeam_server:instance(Server)),
     ?assertMatch({error, {stopped, _}}, wasmbeam_server:stop(Server)).
@@ -172,7 +172,7 @@ stop_the_instance(Instance) ->
 
 cancel_a_call(Instance) ->
     Call = wasmbeam_fixture:spawn_call(Instance, <<"spin">>, []),
-    wasmbeam_fixture:await(fun() -> {ok, #{yields := Y}} = wasmbeam:info(Instance), Y > 0 end),
+    wasmbeam_fixture:await(fun() -> #{yields := Y} = wasmbeam:info(Instance), Y > 0 end),
     ok = wasmbeam:cancel(Instance),
     {error, {interrupted, _}} = wasmbeam_fixture:result(Call),
     {instance, interrupted}.
@@ -183,7 +183,7 @@ time_out(_Instance) ->
 
 kill_a_caller(Instance) ->
     Call = {Pid, _} = wasmbeam_fixture:spawn_call(Instance, <<"spin">>, []),
-    wasmbeam_fixture:await(fun() -> {ok, #{yields := Y}} = wasmbeam:info(Instance), Y > 0 end),
+    wasmbeam_fixture:await(fun() -> #{yields := Y} = wasmbeam:info(Instance), Y > 0 end),
     exit(Pid, kill),
     {died, killed} = wasmbeam_fixture:result(Call),
     {instance, interrupted}.
@@ -195,7 +195,7 @@ kill_the_server(_Instance) ->
 a_supervisor_ends_the_instance({Supervisor, _}) ->
     {ok, Instance} = wasmbeam_server:instance(counter),
     ok = supervisor:terminate_child(Supervisor, counter),
-    wasmbeam_fixture:await(fun() -> {ok, #{state := S}} = wasmbeam:info(Instance), S =:= stopped end),
+    wasmbeam_fixture:await(fun() -> #{state := S} = wasmbeam:info(Instance), S =:= stopped end),
     ?assertMatch({error, {stopped, _}}, wasmbeam_server:call(counter, <<"next">>, [])),
     {ok, _} = supervisor:restart_child(Supervisor, counter),
     ?assertEqual({ok, [1]}, wasmbeam_server:call(counter, <<"next">>, [])).

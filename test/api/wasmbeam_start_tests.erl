@@ -149,7 +149,7 @@ a_stopped_instance_answers_stopped_to_everything_test() ->
                    wasmbeam:table_get(I, <<"table">>, 0), wasmbeam:table_set(I, <<"table">>, 0, null),
                    wasmbeam:table_grow(I, <<"table">>, 1, null),
                    wasmbeam:start(?ADD, #{store => I})]],
-    ?assertMatch({ok, #{state := stopped, memory_bytes := 0}}, wasmbeam:info(I)).
+    ?assertMatch(#{state := stopped, memory_bytes := 0}, wasmbeam:info(I)).
 
 a_call_in_progress_ends_when_the_instance_is_stopped_test() ->
     I = wasmbeam_fixture:start(wasmbeam_fixture:spinning(), #{imports => #{<<"env">> => #{
@@ -158,7 +158,7 @@ a_call_in_progress_ends_when_the_instance_is_stopped_test() ->
     receive {at_gate, Pid, []} -> wasmbeam_fixture:open(Pid) end,
     Waiting = wasmbeam_fixture:spawn_call(I, <<"answer">>, []),
     wasmbeam_fixture:await(fun() ->
-        {ok, #{queue_length := Length}} = wasmbeam:info(I), Length =:= 1
+        #{queue_length := Length} = wasmbeam:info(I), Length =:= 1
     end),
     ok = wasmbeam:stop(I),
     ?assertMatch({error, {stopped, _}}, wasmbeam_fixture:result(Call)),

@@ -144,7 +144,7 @@ loops(Busy, Count) ->
     [exit(Pid, kill) || Pid <- Callers],
     [wait_for(interrupted, I) || I <- Kept],
     [wait_for(stopped, I) || I <- Owned],
-    [?assertMatch({ok, #{memory_bytes := 0}}, wasmbeam:info(I)) || I <- Owned],
+    [?assertMatch(#{memory_bytes := 0}, wasmbeam:info(I)) || I <- Owned],
     [?assertMatch({error, {interrupted, _}}, wasmbeam:call(I, <<"add_one">>, [1])) || I <- Kept],
     [?assertMatch({error, {stopped, _}}, wasmbeam:call(I, <<"add_one">>, [1])) || I <- Owned],
     [ok = wasmbeam:stop(I) || I <- [Other | Kept]],
@@ -176,11 +176,11 @@ answer(Pid) ->
     receive {Pid, Answer} -> Answer end.
 
 wait_for(State, I) ->
-    child_vm:wait_until(fun() -> {ok, #{state := S}} = wasmbeam:info(I), S =:= State end).
+    child_vm:wait_until(fun() -> #{state := S} = wasmbeam:info(I), S =:= State end).
 
 wait_for_line(Length, I) ->
     child_vm:wait_until(fun() ->
-        {ok, #{queue_length := L}} = wasmbeam:info(I),
+        #{queue_length := L} = wasmbeam:info(I),
         L >= Length
     end).
 
@@ -230,7 +230,7 @@ two_thousand_queued_calls_are_all_answered(Config) ->
         release(),
         ?assertEqual({ok, [2]}, answer(First)),
         [?assertEqual({ok, [N + 1]}, answer(Pid)) || {N, Pid} <- Callers],
-        ?assertMatch({ok, #{state := idle, queue_length := 0}}, wasmbeam:info(I))
+        ?assertMatch(#{state := idle, queue_length := 0}, wasmbeam:info(I))
     end).
 
 %% An instance whose `wait' import waits until `release/0'.
@@ -267,7 +267,7 @@ a_thousand_waiters_of_an_instance_that_is_stopped_get_an_answer(Config) ->
 waiters(I) ->
     Self = self(),
     Callers = [caller(I, <<"add_one">>, [1]) || _ <- lists:seq(1, 500)],
-    {ok, #{state := State}} = wasmbeam:info(I),
+    #{state := State} = wasmbeam:info(I),
     Readers = [spawn(fun() -> Self ! {self(), wasmbeam:memory_read(I, 0, 1)} end)
                || State =:= running, _ <- lists:seq(1, 500)],
     wait_for_line(length(Callers) + length(Readers), I),
@@ -314,7 +314,7 @@ waiters_that_die_are_passed_over(Config) ->
         ?assertEqual({ok, [2]}, answer(First)),
         [?assertEqual({ok, [2]}, answer(Pid)) || Pid <- Living],
         child_vm:wait_until(fun() ->
-            {ok, #{state := State, queue_length := Length}} = wasmbeam:info(I),
+            #{state := State, queue_length := Length} = wasmbeam:info(I),
             {State, Length} =:= {idle, 0}
         end)
     end).
@@ -354,7 +354,7 @@ owner_death_frees_an_idle_instance(Config) ->
         ?assertEqual({ok, [2]}, wasmbeam:call(I, <<"add_one">>, [1])),
         exit(Owner, kill),
         wait_for(stopped, I),
-        ?assertMatch({ok, #{memory_bytes := 0}}, wasmbeam:info(I))
+        ?assertMatch(#{memory_bytes := 0}, wasmbeam:info(I))
     end).
 
 owner_death_frees_a_running_instance(Config) ->
@@ -415,7 +415,7 @@ callers_killed_at_any_moment_leave_nothing_behind(Config) ->
          end || Round <- lists:seq(1, 300)],
         ?assertEqual({ok, [2]}, wasmbeam:call(I, <<"add_one">>, [1])),
         child_vm:wait_until(fun() ->
-            {ok, #{state := State, queue_length := Length}} = wasmbeam:info(I),
+            #{state := State, queue_length := Length} = wasmbeam:info(I),
             {State, Length} =:= {idle, 0}
         end)
     end).

@@ -79,7 +79,7 @@ instances_in_every_state(Busy) ->
 
 state(Wanted, Calls) ->
     {Wanted, I, _} = lists:keyfind(Wanted, 1, Calls),
-    {ok, #{state := State}} = wasmbeam:info(I),
+    #{state := State} = wasmbeam:info(I),
     State.
 
 owned_by_another(Busy) ->

@@ -240,7 +240,7 @@ sleeper() ->
 
 is_asleep(Instance) ->
     wasmbeam_fixture:await(fun() ->
-        {ok, #{state := State}} = wasmbeam:info(Instance),
+        #{state := State} = wasmbeam:info(Instance),
         State =:= suspended
     end).
 
