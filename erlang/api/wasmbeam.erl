@@ -583,13 +583,13 @@ memory_read(Instance, Offset, Size) ->
 -spec memory_read(instance(), non_neg_integer(), non_neg_integer(), memory_options()) ->
     result(binary()).
 memory_read(Instance, Offset, Size, Options) when is_integer(Size), Size >= ?MANY_BYTES ->
-    memory(Instance, Options, fun(Ref, Memory) ->
+    at(Offset, memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_read_dirty(Ref, Memory, Offset, Size)
-    end);
+    end));
 memory_read(Instance, Offset, Size, Options) ->
-    memory(Instance, Options, fun(Ref, Memory) ->
+    at(Offset, memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_read(Ref, Memory, Offset, Size)
-    end).
+    end)).
 
 %% @equiv memory_read_string(Instance, Offset, #{})
 -spec memory_read_string(instance(), non_neg_integer()) -> result(binary()).
@@ -600,9 +600,9 @@ memory_read_string(Instance, Offset) ->
 %% none.
 -spec memory_read_string(instance(), non_neg_integer(), memory_options()) -> result(binary()).
 memory_read_string(Instance, Offset, Options) ->
-    memory(Instance, Options, fun(Ref, Memory) ->
+    at(Offset, memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_read_string(Ref, Memory, Offset)
-    end).
+    end)).
 
 %% @equiv memory_write(Instance, Offset, Bytes, #{})
 -spec memory_write(instance(), non_neg_integer(), binary()) -> ok | {error, error_reason()}.
@@ -613,13 +613,13 @@ memory_write(Instance, Offset, Bytes) ->
 -spec memory_write(instance(), non_neg_integer(), binary(), memory_options()) ->
     ok | {error, error_reason()}.
 memory_write(Instance, Offset, Bytes, Options) when byte_size(Bytes) >= ?MANY_BYTES ->
-    memory(Instance, Options, fun(Ref, Memory) ->
+    at(Offset, memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_write_dirty(Ref, Memory, Offset, Bytes)
-    end);
+    end));
 memory_write(Instance, Offset, Bytes, Options) ->
-    memory(Instance, Options, fun(Ref, Memory) ->
+    at(Offset, memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_write(Ref, Memory, Offset, Bytes)
-    end).
+    end)).
 
 %% @equiv memory_replace(Instance, Image, #{})
 -spec memory_replace(instance(), binary()) -> ok | {error, error_reason()}.
@@ -666,13 +666,13 @@ table_size(Instance, Table) ->
 %% @doc An element of a table.
 -spec table_get(instance(), binary() | non_neg_integer(), non_neg_integer()) -> result(value()).
 table_get(Instance, Table, Index) ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:table_get(Ref, Table, Index) end).
+    at(Index, access(Instance, fun(Ref) -> wasmbeam_nif:table_get(Ref, Table, Index) end)).
 
 %% @doc Sets an element of a table.
 -spec table_set(instance(), binary() | non_neg_integer(), non_neg_integer(), value()) ->
     ok | {error, error_reason()}.
 table_set(Instance, Table, Index, Value) ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:table_set(Ref, Table, Index, Value) end).
+    at(Index, access(Instance, fun(Ref) -> wasmbeam_nif:table_set(Ref, Table, Index, Value) end)).
 
 %% @doc Grows a table by `Delta' elements that are set to `Value', and gives its former size.
 -spec table_grow(instance(), binary() | non_neg_integer(), non_neg_integer(), value()) ->
@@ -787,6 +787,14 @@ memory(Instance, Options, Access) ->
         {error, _} = Error ->
             Error
     end.
+
+%% An offset that no machine has reaches the native library as the greatest that there is.
+at(Offset, {error, {out_of_bounds, #{size := Size, bound := Bound} = Info}})
+        when Offset < 0; Offset >= 1 bsl 64 ->
+    Message = io_lib:format("~b + ~b is out of bounds: the end is at ~b", [Offset, Size, Bound]),
+    {error, wasmbeam_error:reason(out_of_bounds, Message, Info#{offset := Offset})};
+at(_Offset, Answer) ->
+    Answer.
 
 access(Instance, Access) ->
     with_reference(Instance, fun(Ref) -> wasmbeam_call:access(fun() -> Access(Ref) end) end).

@@ -15,6 +15,8 @@ memory_test_() ->
          fun beyond_the_end_is_out_of_bounds/1,
          fun a_write_that_does_not_fit_writes_nothing/1,
          fun huge_offsets_and_sizes_are_out_of_bounds/1,
+         fun negative_offsets_are_out_of_bounds_and_negative_sizes_bad_arguments/1,
+         fun an_offset_is_named_as_it_was_given/1,
          fun what_is_no_offset_or_size_is_a_bad_argument/1,
          fun what_is_no_binary_is_a_bad_argument/1,
          fun many_bytes_are_read_and_written/1,
@@ -75,14 +77,29 @@ huge_offsets_and_sizes_are_out_of_bounds(I) ->
          usable(I)
      end || Huge <- huge()].
 
+negative_offsets_are_out_of_bounds_and_negative_sizes_bad_arguments(I) ->
+    [begin
+         [?assertMatch({error, {out_of_bounds, #{offset := Negative, bound := ?PAGE, message := _}}},
+                       Answer)
+          || Answer <- [wasmbeam:memory_read(I, Negative, 1),
+                        wasmbeam:memory_write(I, Negative, <<1>>),
+                        wasmbeam:memory_write(I, Negative, <<>>),
+                        wasmbeam:memory_read_string(I, Negative)]],
+         ?assert(bad_argument(wasmbeam:memory_read(I, 0, Negative))),
+         usable(I)
+     end || Negative <- [-1, -(1 bsl 46), -(1 bsl 63), -(1 bsl 64), -(1 bsl 100)]].
+
+an_offset_is_named_as_it_was_given(I) ->
+    [?assertMatch({error, {out_of_bounds, #{offset := Huge}}}, wasmbeam:memory_read(I, Huge, 1))
+     || Huge <- huge()].
+
 what_is_no_offset_or_size_is_a_bad_argument(I) ->
     [begin
          [?assertEqual({Term, true}, {Term, bad_argument(Answer)})
           || Answer <- [wasmbeam:memory_read(I, Term, 1), wasmbeam:memory_read(I, 0, Term),
                         wasmbeam:memory_write(I, Term, <<1>>), wasmbeam:memory_read_string(I, Term)]],
          usable(I)
-     end || Term <- [-1, -(1 bsl 46), -(1 bsl 63), -(1 bsl 64), -(1 bsl 100), 1.0, nan, <<0>>, "1",
-                     [], {}, self(), undefined]].
+     end || Term <- [1.0, nan, <<0>>, "1", [], {}, self(), undefined]].
 
 what_is_no_binary_is_a_bad_argument(I) ->
     [?assert(bad_argument(wasmbeam:memory_write(I, 0, Term)))

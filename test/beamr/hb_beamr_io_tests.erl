@@ -32,10 +32,9 @@ access_outside_of_the_memory_is_an_error_test() ->
                        hb_beamr_io:write(Handle, -1, <<1>>),
                        hb_beamr_io:read_string(Handle, 65537),
                        hb_beamr_io:read_string(Handle, -1)]],
-        [?assertMatch({error, {Class, #{message := _}}} when
-                          Class =:= out_of_bounds; Class =:= bad_argument,
-                      hb_beamr_io:read(Handle, Offset, Size))
-         || {Offset, Size} <- [{1 bsl 100, 1}, {-(1 bsl 100), 1}, {0, -1}, {0, 1 bsl 100}]],
+        [?assert(is_error(out_of_bounds, hb_beamr_io:read(Handle, Offset, Size)))
+         || {Offset, Size} <- [{1 bsl 100, 1}, {-(1 bsl 100), 1}, {0, 1 bsl 100}]],
+        ?assert(is_error(bad_argument, hb_beamr_io:read(Handle, 0, -1))),
         ?assertEqual({ok, <<0:56>>}, hb_beamr_io:read(Handle, 65529, 7))
     end).
 

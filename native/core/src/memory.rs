@@ -232,7 +232,7 @@ fn find(context: &mut Context<'_>, instance: usize, which: &MemorySelector) -> R
 fn unknown(which: &MemorySelector) -> Error {
     Error::UnknownExport {
         name: match which {
-            MemorySelector::Index(index) => format!("number {index}"),
+            MemorySelector::Index(index) => index.to_string(),
             MemorySelector::Name(name) => name.clone(),
         },
         kind: "memory",

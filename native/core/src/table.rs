@@ -164,7 +164,7 @@ fn find(context: &mut Context<'_>, instance: usize, which: &TableSelector) -> Re
         Some(Extern::Table(table)) => Ok(table),
         _ => Err(Error::UnknownExport {
             name: match which {
-                TableSelector::Index(index) => format!("number {index}"),
+                TableSelector::Index(index) => index.to_string(),
                 TableSelector::Name(name) => name.clone(),
             },
             kind: "table",

@@ -24,8 +24,17 @@ fn finish<'a>(env: Env<'a>, outcome: Result<Result<Term<'a>, Refusal>, Failure<'
     }
 }
 
-/// An integer from 0 on, however large: what no machine has is as far out of bounds as can be.
+/// A place: what is negative, or more than any machine has, is as far out of bounds as can be.
 fn offset(term: Term<'_>) -> Result<u64, Failure<'_>> {
+    match term.decode::<u64>() {
+        Ok(value) => Ok(value),
+        Err(_) if term.get_type() == TermType::Integer => Ok(u64::MAX),
+        Err(_) => Err(Failure::bad("an integer", term)),
+    }
+}
+
+/// A number of things, from 0 on, however large.
+fn count(term: Term<'_>) -> Result<u64, Failure<'_>> {
     match term.decode::<u64>() {
         Ok(value) => Ok(value),
         Err(_) if term.get_type() == TermType::Integer && !term::is_negative(term) => Ok(u64::MAX),
@@ -79,7 +88,7 @@ fn read<'a>(
         (|| {
             let instance = instance::decode(instance)?;
             let which = memory(which)?;
-            let (start, size) = (offset(start)?, offset(size)?);
+            let (start, size) = (offset(start)?, count(size)?);
             let bytes = instance.store.visit(env, &instance, |coroutine| {
                 copy(coroutine, instance.index, which, start, size)
             });
@@ -261,7 +270,7 @@ fn memory_grow<'a>(env: Env<'a>, instance: Term<'a>, which: Term<'a>, pages: Ter
         (|| {
             let instance = instance::decode(instance)?;
             let which = memory(which)?;
-            let pages = offset(pages)?;
+            let pages = count(pages)?;
             Ok(instance
                 .store
                 .visit(env, &instance, |c| {
@@ -375,7 +384,7 @@ fn table_grow<'a>(
         (|| {
             let instance = instance::decode(instance)?;
             let which = table(which)?;
-            let delta = offset(delta)?;
+            let delta = count(delta)?;
             let grown = instance.store.visit(env, &instance, |c| {
                 let ty = c.table_type(instance.index, which.clone())?;
                 typed(value, &ty, |value| {
