@@ -16,6 +16,9 @@
          global_get/2, global_set/3,
          table_size/2, table_get/3, table_set/4, table_grow/4,
          wasi_new/1, wasi_new_dirty/1,
+         wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
+         world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
+         world_settle/2,
          fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
          output/3,
          instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
@@ -38,6 +41,9 @@
        global_get/2, global_set/3,
        table_size/2, table_get/3, table_set/4, table_grow/4,
        wasi_new/1, wasi_new_dirty/1,
+       wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
+       world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
+       world_settle/2,
        fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
        output/3,
        instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
@@ -344,6 +350,60 @@ instance_fork(_Instance, _Owner) -> ?NOT_LOADED.
 -spec instance_fork_dirty(instance_ref(), pid() | none) ->
     {ok, instance_ref()} | failure() | again().
 instance_fork_dirty(_Instance, _Owner) -> ?NOT_LOADED.
+
+%% @doc Whether preview 1 of WASI has a function of that name.
+-spec wasi_has_function(binary()) -> boolean().
+wasi_has_function(_Name) -> ?NOT_LOADED.
+
+%% @doc Makes a world of files and descriptors.
+-spec world_new(map(), Stdin :: binary(), [wasmbeam_world:open_file()],
+                wasmbeam_world:settings()) ->
+    {ok, {reference(), [wasmbeam_world:open_file()]}} | failure().
+world_new(_Tree, _Stdin, _Descriptors, _Settings) -> ?NOT_LOADED.
+
+%% @doc As `world_new/4', for many bytes.
+-spec world_new_dirty(map(), Stdin :: binary(), [wasmbeam_world:open_file()],
+                      wasmbeam_world:settings()) ->
+    {ok, {reference(), [wasmbeam_world:open_file()]}} | failure().
+world_new_dirty(_Tree, _Stdin, _Descriptors, _Settings) -> ?NOT_LOADED.
+
+%% @doc The world with other settings.
+-spec world_set(reference(), wasmbeam_world:settings()) -> {ok, reference()} | failure().
+world_set(_World, _Settings) -> ?NOT_LOADED.
+
+%% @doc Puts a world into an instance.
+-spec world_enter(instance_ref(), reference(), non_neg_integer()) -> ok | failure() | again().
+world_enter(_Instance, _World, _Token) -> ?NOT_LOADED.
+
+%% @doc Takes it out again.
+-spec world_leave(instance_ref(), non_neg_integer()) ->
+    {ok, reference(), wasmbeam_world:output()} | none | failure() | again().
+world_leave(_Instance, _Token) -> ?NOT_LOADED.
+
+%% @doc Runs a function of WASI on a world and an instance's memory.
+-spec world_call(instance_ref(), reference(), binary(), [integer()]) ->
+    wasmbeam_world:step() | bad_argument | failure() | again().
+world_call(_Instance, _World, _Name, _Args) -> ?NOT_LOADED.
+
+%% @doc Goes on with a function that waited.
+-spec world_resume(instance_ref(), reference()) ->
+    wasmbeam_world:step() | failure() | again().
+world_resume(_Instance, _World) -> ?NOT_LOADED.
+
+%% @doc What differs from an earlier world, unless telling it takes long.
+-spec world_describe(reference(), reference(), map(), wasmbeam_world:streams(), boolean()) ->
+    {map() | same, [wasmbeam_world:open_file()] | same} | long | failure().
+world_describe(_World, _Earlier, _Tree, _Streams, _Changed) -> ?NOT_LOADED.
+
+%% @doc As `world_describe/5', however long it takes.
+-spec world_describe_dirty(reference(), reference(), map(), wasmbeam_world:streams(),
+                           boolean()) ->
+    {map() | same, [wasmbeam_world:open_file()] | same} | failure().
+world_describe_dirty(_World, _Earlier, _Tree, _Streams, _Changed) -> ?NOT_LOADED.
+
+%% @doc A world as it is between two calls.
+-spec world_settle(reference(), reference()) -> reference() | failure().
+world_settle(_World, _Earlier) -> ?NOT_LOADED.
 
 %% @doc Writes a term as JSON, unless that takes too long.
 -spec json_encode(term()) -> {ok, binary()} | long | failure().

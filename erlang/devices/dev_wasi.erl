@@ -12,8 +12,9 @@
 %% finds of these; with `timestamp' (milliseconds) all clocks stand at that time.
 %%
 %% Every function of preview 1 is a key. Its message has the whole message in `state'; the request
-%% has `args' and `func-sig', in which the width of pointers shows; the answer has `state' and
-%% `results'. A host may put another device in the place of this one, for all functions.
+%% has `args'; the answer has `state' and `results'. A host may put another device in the place of
+%% this one, for all functions. Where none does, the guest's calls are served without any message, by
+%% {@link dev_wasi_native}; files and results come out the same.
 -module(dev_wasi).
 
 -export([info/1, init/3, compute/1, stdout/1]).
@@ -40,8 +41,8 @@ init(Message, Request, Opts) ->
         Message,
         #{<<Prefix/binary, "/stdlib/", ?LIBRARY/binary>> => #{<<"device">> => <<"WASI@1.0">>}},
         Opts),
-    Files = given(<<"vfs">>, Message, dev_wasi_state:initial_files(), Opts),
-    Descriptors = given(<<"file-descriptors">>, Message, dev_wasi_state:initial_descriptors(), Opts),
+    Files = given(<<"vfs">>, Message, dev_wasi_world:initial_files(), Opts),
+    Descriptors = given(<<"file-descriptors">>, Message, dev_wasi_world:initial_descriptors(), Opts),
     {ok, wasmbeam_host:replace(Library, #{<<"vfs">> => Files,
                                           <<"file-descriptors">> => Descriptors}, Opts)}.
 
@@ -75,28 +76,86 @@ stdout(Message) ->
 %% @doc Writes all buffers to a file.
 -spec fd_write(message(), message(), opts()) -> wasmbeam_host:outcome().
 fd_write(Message, Request, Opts) ->
-    dev_wasi_state:run(<<"fd_write">>, Message, Request, Opts).
+    run(<<"fd_write">>, Message, Request, Opts).
 
 %% @doc Fills buffers from a file.
 -spec fd_read(message(), message(), opts()) -> wasmbeam_host:outcome().
 fd_read(Message, Request, Opts) ->
-    dev_wasi_state:run(<<"fd_read">>, Message, Request, Opts).
+    run(<<"fd_read">>, Message, Request, Opts).
 
 %% @doc Opens a file.
 -spec path_open(message(), message(), opts()) -> wasmbeam_host:outcome().
 path_open(Message, Request, Opts) ->
-    dev_wasi_state:run(<<"path_open">>, Message, Request, Opts).
+    run(<<"path_open">>, Message, Request, Opts).
 
 %% @doc Tells the time.
 -spec clock_time_get(message(), message(), opts()) -> wasmbeam_host:outcome().
 clock_time_get(Message, Request, Opts) ->
-    dev_wasi_state:run(<<"clock_time_get">>, Message, Request, Opts).
+    run(<<"clock_time_get">>, Message, Request, Opts).
 
 %% @doc A function of preview 1, or else what the message has under that key.
 -spec function(binary() | atom(), message(), message(), opts()) -> wasmbeam_host:outcome().
 function(Key, Message, Request, Opts) ->
     Name = wasmbeam_path:key(Key),
-    case dev_wasi_abi:is_function(Name) of
-        true -> dev_wasi_state:run(Name, Message, Request, Opts);
+    case wasmbeam_world:has_function(Name) of
+        true -> run(Name, Message, Request, Opts);
         false -> wasmbeam_host:resolve(?PLAIN(Message), Request, Opts)
+    end.
+
+run(Name, Library, Request, Opts) ->
+    Message = wasmbeam_host:get(<<"state">>, ?PLAIN(Library), Opts),
+    Args = wasmbeam_host:load(wasmbeam_host:get(<<"args">>, ?PLAIN(Request), Opts), Opts),
+    case {is_map(Message), arguments(Args)} of
+        {true, {ok, Arguments}} ->
+            case dev_wasm:instance(Message, Request, Opts) of
+                not_found -> wasmbeam_fault:new(bad_request, "no instance: init was not run", []);
+                Handle -> run(Name, Arguments, Handle, Message, Request, Opts)
+            end;
+        {false, _} ->
+            wasmbeam_fault:new(bad_request, "~ts needs the message that the guest runs on in state",
+                               [Name]);
+        {true, error} ->
+            cannot_be_called(Name, Args)
+    end.
+
+cannot_be_called(Name, Args) ->
+    wasmbeam_fault:new(bad_argument, "~ts cannot be called with ~0tP", [Name, Args, 20]).
+
+%% Integers of 64 bits, with or without a sign.
+arguments(Args) when is_list(Args), length(Args) =< 12 ->
+    Signed = [signed(Arg) || Arg <- Args, is_integer(Arg), Arg >= -(1 bsl 63), Arg < 1 bsl 64],
+    case length(Signed) =:= length(Args) of
+        true -> {ok, Signed};
+        false -> error
+    end;
+arguments(_Args) ->
+    error.
+
+signed(Arg) when Arg >= 1 bsl 63 -> Arg - (1 bsl 64);
+signed(Arg) -> Arg.
+
+run(Name, Arguments, Handle, Message, Request, Opts) ->
+    Prefix = dev_stack:prefix(Message, Request, Opts),
+    case dev_wasi_world:find(Prefix, Message, Opts) of
+        {ok, Before} ->
+            Call = fun(Instance) ->
+                wasmbeam_world:call(Instance, dev_wasi_world:world(Before), Name, Arguments)
+            end,
+            case hb_beamr_registry:with(Handle, Call) of
+                {ok, Errno, World, Output} ->
+                    State = dev_wasi_world:put_back(World, Output, Before, Prefix, Message, Opts),
+                    {ok, #{<<"state">> => State, <<"results">> => [Errno]}};
+                {exit, Status} ->
+                    wasmbeam_fault:new(exit, "the guest exited with status ~b", [Status],
+                                       #{<<"exit-status">> => Status});
+                {raise, Signal} ->
+                    wasmbeam_fault:new(trap, "the guest raised signal ~b", [Signal],
+                                       #{<<"code">> => <<"signal">>});
+                bad_argument ->
+                    cannot_be_called(Name, Arguments);
+                {error, Reason} ->
+                    wasmbeam_fault:from(Reason)
+            end;
+        {error, _} = Error ->
+            Error
     end.

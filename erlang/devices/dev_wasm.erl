@@ -44,8 +44,8 @@ start(Message, Request, Opts) ->
     case dev_wasm_image:find(Message, Request, Opts) of
         {ok, Image, Mode} ->
             case hb_beamr:start(Image, Mode) of
-                {ok, Instance, _Imports, _Exports} ->
-                    {ok, with_instance(Instance, Message, Request, Opts)};
+                {ok, Instance, Imports, _Exports} ->
+                    {ok, with_instance(Instance, Imports, Message, Request, Opts)};
                 {error, Reason} ->
                     wasmbeam_fault:from(Reason)
             end;
@@ -53,9 +53,11 @@ start(Message, Request, Opts) ->
             Error
     end.
 
-with_instance(Instance, Message, Request, Opts) ->
+with_instance(Instance, Imports, Message, Request, Opts) ->
     Prefix = dev_stack:prefix(Message, Request, Opts),
+    UsesWasi = [true || {func, "wasi_snapshot_preview1", _, _} <- Imports] =/= [],
     wasmbeam_host:private_set(Message, #{
+        <<Prefix/binary, "/uses-wasi">> => UsesWasi,
         <<Prefix/binary, "/instance">> => Instance,
         <<Prefix/binary, "/import-resolver">> => fun ?MODULE:default_import_resolver/3,
         <<Prefix/binary, "/read">> =>
@@ -89,13 +91,25 @@ call(Message, Request, Opts) ->
 call(Function, Parameters, Message, Request, Opts) ->
     Prefix = dev_stack:prefix(Message, Request, Opts),
     Resolver = wasmbeam_host:private_get(<<Prefix/binary, "/import-resolver">>, Message, Opts),
-    Instance = instance(Message, Request, Opts),
-    case hb_beamr:call(Instance, Function, Parameters, Resolver, Message, Opts) of
-        {ok, Results, Next} -> {ok, results(Results, Prefix, Next, Opts)};
-        {error, throw, {exit, 0}, _Stack, Next} -> {ok, results([], Prefix, Next, Opts)};
-        {error, {exit, #{status := 0}}, Next} -> {ok, results([], Prefix, Next, Opts)};
+    Instance = wasmbeam_host:private_get(<<Prefix/binary, "/instance">>, Message, Opts),
+    UsesWasi = wasmbeam_host:private_get(<<Prefix/binary, "/uses-wasi">>, Message, Opts) =:= true,
+    Outcome = case UsesWasi andalso dev_wasi_native:serves(Prefix, Resolver, Message, Opts) of
+        true -> dev_wasi_native:call(Instance, Function, Parameters, Prefix, Message, Opts);
+        false -> hb_beamr:call(Instance, Function, Parameters, Resolver, Message, Opts)
+    end,
+    case Outcome of
+        {ok, Results, Next} -> {ok, results(Results, UsesWasi, Prefix, Next, Opts)};
+        {error, throw, {exit, 0}, _Stack, Next} ->
+            {ok, results([], UsesWasi, Prefix, Next, Opts)};
+        {error, {exit, #{status := 0}}, Next} ->
+            {ok, results([], UsesWasi, Prefix, Next, Opts)};
         Failure -> dev_wasm_call:fault(Failure)
     end.
+
+results(Results, true, Prefix, Message, Opts) ->
+    results(Results, Prefix, dev_wasi_world:settle(Prefix, Message, Opts), Opts);
+results(Results, false, Prefix, Message, Opts) ->
+    results(Results, Prefix, Message, Opts).
 
 results(Results, Prefix, Message, Opts) ->
     wasmbeam_host:replace(Message, #{
@@ -120,6 +134,8 @@ default_import_resolver(Message, #{module := Module, func := Function, args := A
              wasmbeam_host:get(<<"state">>, ?PLAIN(Answer), Opts)};
         {error, #{<<"class">> := <<"exit">>, <<"exit-status">> := Status}} ->
             throw({exit, Status});
+        {error, #{<<"class">> := <<"trap">>, <<"code">> := <<"signal">>} = Fault} ->
+            throw({error, Fault});
         {error, Reason} ->
             throw(dev_wasm_call:import_fault(Module, Function, Reason))
     end.
@@ -212,7 +228,8 @@ terminate(Message, Request, Opts) ->
             %% One that has ended already is what was asked for.
             _ = hb_beamr:stop(Instance),
             Prefix = dev_stack:prefix(Message, Request, Opts),
-            Keys = [<<"instance">>, <<"import-resolver">>, <<"read">>, <<"write">>],
+            Keys = [<<"instance">>, <<"import-resolver">>, <<"read">>, <<"write">>,
+                    <<"uses-wasi">>, <<"wasi-world">>],
             Unset = maps:from_list([{<<Prefix/binary, "/", Key/binary>>, unset} || Key <- Keys]),
             {ok, wasmbeam_host:private_set(Message, Unset, Opts)}
     end.

@@ -9,7 +9,7 @@
 -module(wasmbeam_host).
 
 -export([get/3, get/4, device/2, set/3, replace/3, resolve/3, load/2]).
--export([private_get/3, private_set/3, cache_write/2, cache_read/2, option/3]).
+-export([private_get/3, private_set/3, cache_write/2, cache_read/2, option/3, is_device/3]).
 -export([current/0, choose/1]).
 
 -export_type([message/0, base/0, path/0, request/0, opts/0, device/0, id/0, updates/0, outcome/0]).
@@ -38,6 +38,7 @@
 -callback cache_write(message() | binary(), opts()) -> {ok, id()} | {error, term()}.
 -callback cache_read(id(), opts()) -> {ok, message() | binary()} | not_found | {error, term()}.
 -callback option(atom(), Default :: term(), opts()) -> term().
+-callback is_device(Name :: binary(), module(), opts()) -> boolean().
 
 -define(HOST, {wasmbeam, host}).
 
@@ -111,6 +112,12 @@ cache_read(Id, Opts) ->
 -spec option(atom(), Default :: term(), opts()) -> term().
 option(Key, Default, Opts) ->
     (current()):option(Key, Default, Opts).
+
+%% @doc Whether the device of that name is this module, and not another one that the node or the call
+%% has put in its place.
+-spec is_device(Name :: binary(), module(), opts()) -> boolean().
+is_device(Name, Module, Opts) ->
+    (current()):is_device(Name, Module, Opts).
 
 %% @doc The host that was chosen.
 -spec current() -> module().

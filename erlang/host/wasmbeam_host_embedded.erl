@@ -4,7 +4,7 @@
 -behaviour(wasmbeam_host).
 
 -export([get/4, set/3, resolve/3, load/2, private_get/3, private_set/3, cache_write/2,
-         cache_read/2, option/3]).
+         cache_read/2, option/3, is_device/3]).
 
 -define(PRIVATE, <<"priv">>).
 
@@ -83,3 +83,8 @@ option(Key, Default, Opts) ->
         #{Key := Value} -> Value;
         #{} -> application:get_env(wasmbeam, Key, Default)
     end.
+
+%% @doc See {@link wasmbeam_host:is_device/3}.
+-spec is_device(binary(), module(), wasmbeam_host:opts()) -> boolean().
+is_device(Name, Module, Opts) ->
+    wasmbeam_devices:find(Name, Opts) =:= {ok, Module}.

@@ -6,7 +6,7 @@
 
 -export([find/0]).
 -export([get/4, set/3, resolve/3, load/2, private_get/3, private_set/3, cache_write/2,
-         cache_read/2, option/3]).
+         cache_read/2, option/3, is_device/3]).
 
 -define(RESOLVER, {wasmbeam, hyperbeam_resolver}).
 %% By way of variables: at compile time there is no HyperBEAM.
@@ -95,6 +95,17 @@ cache_read(Id, Opts) ->
 -spec option(atom(), term(), wasmbeam_host:opts()) -> term().
 option(Key, Default, Opts) ->
     ?OPTIONS:get(Key, Default, opts(Opts)).
+
+%% @doc See {@link wasmbeam_host:is_device/3}.
+-spec is_device(binary(), module(), wasmbeam_host:opts()) -> boolean().
+is_device(Name, Module, Opts) ->
+    Lowercase = wasmbeam_path:lowercase(Name),
+    case [Found || #{<<"name">> := Each, <<"module">> := Found}
+                       <- ?OPTIONS:get(preloaded_devices, [], opts(Opts)),
+                   wasmbeam_path:lowercase(Each) =:= Lowercase] of
+        [First | _] -> First =:= Module;
+        [] -> false
+    end.
 
 %% HyperBEAM looks for devices in a list; the first of a name counts.
 opts(#{devices := Devices} = Opts) ->

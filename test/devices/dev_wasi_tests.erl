@@ -74,9 +74,14 @@ buffers(Address, Width, Buffers) ->
     write(Address, << <<Buffer:Width/little-unit:8, Size:Width/little-unit:8>>
                       || {Buffer, Size} <- Buffers >>).
 
+%% With all rights, but that nobody can write a directory.
 open(Path, Flags) ->
     write(1000, Path),
-    case call(<<"path_open">>, [3, 0, 1000, byte_size(Path), Flags, -1, -1, 0, 900]) of
+    Rights = case Flags band 2 of
+        2 -> 16#1fffffff band bnot 64;
+        0 -> 16#1fffffff
+    end,
+    case call(<<"path_open">>, [3, 0, 1000, byte_size(Path), Flags, Rights, -1, 0, 900]) of
         0 -> <<Fd:32/little>> = read(900, 4), {ok, Fd};
         Errno -> {error, Errno}
     end.
@@ -173,8 +178,8 @@ preopens(Width) ->
     ?assertEqual(8, call(<<"fd_prestat_get">>, [4, 500])).
 
 paths(_Width) ->
-    ?assertEqual({error, 76}, open(<<"../x">>, 1)),
-    ?assertEqual({error, 76}, open(<<"dev/../../x">>, 1)),
+    ?assertEqual({error, 63}, open(<<"../x">>, 1)),
+    ?assertEqual({error, 63}, open(<<"dev/../../x">>, 1)),
     ?assertEqual({error, 44}, open(<<"no/such/x">>, 1)),
     ?assertEqual({error, 28}, open(<<"a", 0>>, 1)),
     ?assertMatch({ok, _}, open(<<"./dev/../x">>, 1)).
@@ -224,7 +229,7 @@ outside(Width) ->
     buffers(0, Width, [{1 bsl 20, 4}]),
     ?assertEqual(21, call(<<"fd_write">>, [1, 0, 1, 500])),
     ?assertEqual(21, call(<<"random_get">>, [65530, 100])),
-    ?assertEqual(28, call(<<"fd_write">>, [1, 0, -1, 500])),
+    ?assertEqual(21, call(<<"fd_write">>, [1, 0, -1, 500])),
     ?assertEqual(<<>>, message_has(<<"vfs/dev/stdout">>)).
 
 %% One subscription to a clock, then one to a file as well, which is ready at once.
@@ -272,6 +277,6 @@ no_instance() ->
     ?assertMatch({error, #{<<"class">> := <<"bad_request">>}},
                  dev_wasi:fd_write(#{<<"state">> => #{}}, #{<<"args">> => [1, 0, 0, 0]}, #{})),
     ?assertMatch({error, #{<<"class">> := <<"bad_argument">>}},
-                 dev_wasi:fd_write(#{<<"state">> => #{}}, #{<<"args">> => [1]}, #{})),
+                 dev_wasi:fd_write(#{<<"state">> => #{}}, #{<<"args">> => [<<"1">>]}, #{})),
     ?assertMatch({error, #{<<"class">> := <<"bad_request">>}},
                  dev_wasi:fd_write(#{}, #{<<"args">> => [1, 0, 0, 0]}, #{})).

@@ -86,6 +86,8 @@ rustler::atoms! {
 
     // JSON
     long,
+    same,
+    raise,
     bad_json,
     line,
     column,

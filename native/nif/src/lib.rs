@@ -18,5 +18,6 @@ mod store;
 mod term;
 mod tickets;
 mod wasi;
+mod world;
 
 rustler::init!("wasmbeam_nif");

@@ -226,7 +226,7 @@ fn config(options: Term<'_>) -> Result<WasiConfig, Refused<'_>> {
     Ok(config)
 }
 
-fn pairs(term: Term<'_>) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+pub fn pairs(term: Term<'_>) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     let pairs: Vec<(Binary, Binary)> = term.decode().ok()?;
     Some(
         pairs
@@ -237,7 +237,7 @@ fn pairs(term: Term<'_>) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 /// The number of `{Tag, Number}`.
-fn tagged(term: Term<'_>, tag: Atom) -> Option<u64> {
+pub fn tagged(term: Term<'_>, tag: Atom) -> Option<u64> {
     let (found, number): (Atom, u64) = term.decode().ok()?;
     (found == tag).then_some(number)
 }

@@ -21,7 +21,7 @@ use crate::limits::{Limiter, Limits};
 use crate::natives::{Question, Reply};
 use crate::ticker::{self, Busy};
 use crate::value::Value;
-use crate::wasi::WasiState;
+use crate::wasi::{WasiState, Width};
 
 /// What a new store starts with.
 #[derive(Debug, Clone, Default)]
@@ -254,6 +254,36 @@ impl Coroutine {
         F: FnOnce(&mut WasiState) -> R + Send + 'static,
     {
         self.visit(move |context| instances::wasi(context.data_mut(), instance).map(visit))
+    }
+
+    /// Puts another WASI state in the place of the instance's; `token` is to take it out again.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn lend_wasi(&mut self, instance: usize, state: WasiState, token: u64) -> Result<()> {
+        self.visit(move |context| instances::lend_wasi(context.data_mut(), instance, state, token))
+    }
+
+    /// Takes the state out that was put there with this token; the instance then has one as
+    /// instances have by themselves. None if there is another one.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn return_wasi(&mut self, instance: usize, token: u64) -> Result<Option<WasiState>> {
+        self.visit(move |context| instances::return_wasi(context.data_mut(), instance, token))
+    }
+
+    /// Runs `visit` on the instance's first memory (no bytes if it has none) and its width, for
+    /// functions of WASI on a state that is not the instance's.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn with_memory<R, F>(&mut self, instance: usize, visit: F) -> Result<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut [u8], Width) -> R + Send + 'static,
+    {
+        self.visit(move |context| instances::with_memory(context, instance, visit))
     }
 
     fn command(&mut self, command: Command) -> Step {

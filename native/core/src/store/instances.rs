@@ -9,9 +9,10 @@ use super::revive::{Begin, Origin, Start};
 use super::{Context, Functions, Instantiate, StoreData, frames, imports};
 use crate::error::{Error, Result};
 use crate::module::Module;
+use crate::natives;
 use crate::snapshot::{self, Tracked};
 use crate::value::{FuncRef, Signature};
-use crate::wasi::{WasiConfig, WasiState};
+use crate::wasi::{WasiConfig, WasiState, Width};
 
 pub(crate) struct InstanceState {
     pub(super) module: Arc<Module>,
@@ -21,6 +22,8 @@ pub(crate) struct InstanceState {
     /// for references are not among them.
     exports: Vec<Option<Extern>>,
     wasi: Wasi,
+    /// The WASI state is somebody else's, who has this token.
+    lent: Option<u64>,
     pub(super) functions: Option<Arc<Functions>>,
     /// What the memories are mappings of, by their indices.
     tracked: BTreeMap<u32, Tracked>,
@@ -81,6 +84,7 @@ pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate)
         module: Arc::clone(&module),
         instance: None,
         wasi,
+        lent: None,
         functions: None,
         tracked: BTreeMap::new(),
         origin: Some(origin),
@@ -267,11 +271,12 @@ pub(crate) fn first_memory(context: &mut Context<'_>, instance: usize) -> Option
     }
 }
 
-/// The instance's WASI state, if it has one already.
+/// The instance's own WASI state, if it has one already.
 pub(crate) fn wasi_state(context: &Context<'_>, instance: usize) -> Option<WasiState> {
-    match &state(context.data(), instance)?.wasi {
-        Wasi::State(state) => Some((**state).clone()),
-        Wasi::Config(_) => None,
+    let state = state(context.data(), instance)?;
+    match (&state.wasi, state.lent) {
+        (Wasi::State(state), None) => Some((**state).clone()),
+        _ => None,
     }
 }
 
@@ -294,6 +299,52 @@ pub(crate) fn wasi(data: &mut StoreData, instance: usize) -> Result<&mut WasiSta
         Wasi::State(state) => Ok(state),
         Wasi::Config(_) => Err(Error::internal("no WASI state")),
     }
+}
+
+pub(super) fn lend_wasi(
+    data: &mut StoreData,
+    instance: usize,
+    wasi: WasiState,
+    token: u64,
+) -> Result<()> {
+    data.touch();
+    let state = state_mut(data, instance).ok_or(Error::Stopped)?;
+    state.wasi = Wasi::State(Box::new(wasi));
+    state.lent = Some(token);
+    Ok(())
+}
+
+pub(super) fn return_wasi(
+    data: &mut StoreData,
+    instance: usize,
+    token: u64,
+) -> Result<Option<WasiState>> {
+    data.touch();
+    let state = state_mut(data, instance).ok_or(Error::Stopped)?;
+    if state.lent.take_if(|lent| *lent == token).is_none() {
+        return Ok(None);
+    }
+    match std::mem::take(&mut state.wasi) {
+        Wasi::State(state) => Ok(Some(*state)),
+        Wasi::Config(_) => Ok(None),
+    }
+}
+
+/// Runs `visit` on the first memory, or on no bytes.
+pub(super) fn with_memory<R>(
+    context: &mut Context<'_>,
+    instance: usize,
+    visit: impl FnOnce(&mut [u8], Width) -> R,
+) -> Result<R> {
+    let module = &state(context.data(), instance)
+        .ok_or(Error::Stopped)?
+        .module;
+    let width = natives::width(module);
+    context.data_mut().touch();
+    Ok(match first_memory(context, instance) {
+        Some(memory) => visit(memory.data_mut(&mut *context), width),
+        None => visit(&mut [], width),
+    })
 }
 
 pub(super) fn function(

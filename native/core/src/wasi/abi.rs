@@ -200,6 +200,25 @@ impl Function {
         !matches!(self, Function::ProcExit)
     }
 
+    /// The raw arguments that these integers are, if there are as many as it has parameters;
+    /// Emscripten may pass those of 64 bits as two halves, the lower one first.
+    #[must_use]
+    pub fn arguments(self, width: Width, given: &[i64]) -> Option<Vec<u64>> {
+        if given.len() == self.params().len() {
+            return Some(given.iter().map(|arg| arg.cast_unsigned()).collect());
+        }
+        let mut given = given.iter().map(|arg| arg.cast_unsigned());
+        let mut arguments = Vec::with_capacity(MAX_PARAMS);
+        for ty in self.value_types(width) {
+            let low = given.next()?;
+            arguments.push(match ty {
+                ValueType::I32 => low,
+                ValueType::I64 => low & 0xffff_ffff | given.next()? << 32,
+            });
+        }
+        given.next().is_none().then_some(arguments)
+    }
+
     /// The WebAssembly types of its parameters in a guest of this width.
     pub fn value_types(self, width: Width) -> impl ExactSizeIterator<Item = ValueType> {
         self.params()

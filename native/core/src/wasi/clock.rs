@@ -23,6 +23,8 @@ pub(crate) struct Clocks {
     /// The last times that the guest was told, which a restored monotonic clock goes on from.
     pub(crate) last_realtime: u64,
     pub(crate) last_monotonic: u64,
+    /// Files are not marked with times.
+    pub(crate) timeless: bool,
     /// The real moment at which the monotonic clock showed `.1`. Not part of the state: after a
     /// restore the clock goes on from where it was, on whichever machine.
     anchor: Option<(Instant, u64)>,
@@ -40,6 +42,7 @@ impl Clocks {
             slept: 0,
             last_realtime,
             last_monotonic,
+            timeless: false,
             anchor: None,
         }
     }
@@ -63,6 +66,7 @@ impl Clocks {
     /// The time that files are marked with.
     pub(crate) fn timestamp(&mut self) -> u64 {
         match self.source {
+            _ if self.timeless => 0,
             ClockSource::System => system_realtime(),
             ClockSource::Fixed(start) => start.saturating_add(self.slept),
             ClockSource::Embedder => self.last_realtime,

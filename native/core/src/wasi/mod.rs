@@ -26,6 +26,7 @@ mod functions;
 pub(crate) mod memory;
 mod node;
 mod outcome;
+mod plain;
 mod random;
 mod state;
 mod stream;
@@ -43,6 +44,7 @@ pub use outcome::{
     Answer, ClockRequest, Outcome, OutputRequest, RandomRequest, Request, StdinRequest,
     WaitRequest, YieldRequest,
 };
+pub use plain::{Entry, FileBytes, Listing, OpenDescription, Output, PlainError, Settings};
 pub use state::WasiState;
 pub use types::{ClockId, FileType, OutputStream};
 

@@ -9,11 +9,11 @@ use super::config::{
 };
 use super::descriptor::{Descriptors, OpenFile, PreopenName, Resource};
 use super::errno::{Errno, Result};
-use super::filesystem::{Filesystem, InodeId, Target};
+use super::filesystem::{Filesystem, InodeId, Kind, Target};
 use super::node::Node;
 use super::random::Random;
 use super::stream::{Output, Stdin};
-use super::types::{FileType, OpenFlags, OutputStream, Rights};
+use super::types::{Device, FileType, OpenFlags, OutputStream, Rights};
 
 /// Arguments or environment variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub struct WasiState {
     pub(crate) terminal: bool,
     pub(crate) clocks: Clocks,
     pub(crate) random: Random,
+    /// There is nothing about files that their names and bytes do not tell: no links.
+    pub(crate) plain: bool,
 }
 
 pub(crate) fn check_quotas(quotas: Quotas) -> core::result::Result<(), ConfigError> {
@@ -75,7 +77,9 @@ pub(crate) fn check_quotas(quotas: Quotas) -> core::result::Result<(), ConfigErr
     Ok(())
 }
 
-fn environment(env: Vec<(Vec<u8>, Vec<u8>)>) -> core::result::Result<Vec<Vec<u8>>, ConfigError> {
+pub(crate) fn environment(
+    env: Vec<(Vec<u8>, Vec<u8>)>,
+) -> core::result::Result<Vec<Vec<u8>>, ConfigError> {
     env.into_iter()
         .map(|(name, value)| {
             if name.is_empty() || name.contains(&b'=') {
@@ -121,6 +125,7 @@ impl WasiState {
             terminal: config.terminal,
             clocks,
             random: Random::new(config.random),
+            plain: false,
         };
         state.open_streams()?;
         for preopen in config.preopens {
@@ -225,6 +230,7 @@ impl WasiState {
                 }
             }
             _ if directory => return Err(Errno::Notdir),
+            FileType::CharacterDevice => {}
             FileType::SymbolicLink => return Err(Errno::Loop),
             _ => {
                 if open.contains(OpenFlags::TRUNCATE) {
@@ -234,6 +240,27 @@ impl WasiState {
             }
         }
         Ok(inode)
+    }
+
+    /// What an inode is opened as.
+    pub(crate) fn resource(&self, inode: InodeId) -> Result<Resource> {
+        Ok(match self.filesystem.inode(inode)?.kind {
+            Kind::Device(Device::Stdin) => Resource::Stdin,
+            Kind::Device(Device::Output(stream)) => Resource::Output(stream),
+            Kind::File(_) | Kind::Directory(_) | Kind::Symlink(_) => Resource::Inode(inode),
+        })
+    }
+
+    /// The rights that mean something for what is open.
+    pub(crate) fn applicable(&self, resource: Resource) -> Result<Rights> {
+        Ok(match resource {
+            Resource::Stdin => Rights::INPUT,
+            Resource::Output(_) => Rights::OUTPUT,
+            Resource::Inode(inode) => match self.filesystem.file_type(inode)? {
+                FileType::Directory => Rights::DIRECTORY,
+                _ => Rights::FILE,
+            },
+        })
     }
 
     /// What the standard streams say that they are.

@@ -169,6 +169,13 @@ pub(crate) enum Whence {
     End,
 }
 
+/// A file that is a standard stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Device {
+    Stdin,
+    Output(OutputStream),
+}
+
 /// Standard output or standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OutputStream {

@@ -9,6 +9,7 @@ mod files;
 mod hostile;
 mod model;
 mod paths;
+mod plain;
 mod poll;
 mod quotas;
 mod rights;

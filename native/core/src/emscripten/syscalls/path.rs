@@ -171,11 +171,8 @@ impl Call<'_, '_> {
             .open_inode(&target, open, flags & O_ACCMODE != 0)?;
         let directory = self.state.filesystem.file_type(inode)? == FileType::Directory;
         let rights = rights(flags, directory);
-        let file = OpenFile::new(
-            Resource::Inode(inode),
-            rights,
-            Rights::FILE | Rights::DIRECTORY,
-        );
+        let resource = self.state.resource(inode)?;
+        let file = OpenFile::new(resource, rights, Rights::FILE | Rights::DIRECTORY);
         let fd = self.state.open(OpenFile {
             flags: fd_flags(flags),
             ..file

@@ -9,11 +9,13 @@ use crate::wasi::content::{CHUNK, Content};
 use crate::wasi::filesystem::{
     Directory, Filesystem, Inode, InodeId, Kind, PARENT_COOKIE, Times, check_name, check_path,
 };
+use crate::wasi::types::{Device, OutputStream};
 
 const DIRECTORY: u8 = 0;
 const FILE: u8 = 1;
 const SYMLINK: u8 = 2;
 const VACANT: u8 = 3;
+const DEVICE: u8 = 4;
 
 pub(super) fn write(writer: &mut Writer, filesystem: &Filesystem) {
     let places = filesystem.inodes().last().map_or(0, |(id, _)| id + 1);
@@ -33,6 +35,7 @@ fn write_inode(writer: &mut Writer, inode: &Inode) {
         Kind::Directory(_) => DIRECTORY,
         Kind::File(_) => FILE,
         Kind::Symlink(_) => SYMLINK,
+        Kind::Device(_) => DEVICE,
     });
     for time in [
         inode.times.accessed,
@@ -45,6 +48,11 @@ fn write_inode(writer: &mut Writer, inode: &Inode) {
         Kind::Directory(directory) => write_directory(writer, directory),
         Kind::File(content) => write_content(writer, content),
         Kind::Symlink(target) => writer.bytes(target),
+        Kind::Device(device) => writer.u8(match device {
+            Device::Stdin => 0,
+            Device::Output(OutputStream::Stdout) => 1,
+            Device::Output(OutputStream::Stderr) => 2,
+        }),
     }
 }
 
@@ -119,6 +127,12 @@ fn read_inode(reader: &mut Reader<'_>, quota: &mut u64) -> Result<Option<Inode>>
             ensure(check_path(target).is_ok(), "the target of a link")?;
             Kind::Symlink(target.into())
         }
+        DEVICE => Kind::Device(match reader.u8()? {
+            0 => Device::Stdin,
+            1 => Device::Output(OutputStream::Stdout),
+            2 => Device::Output(OutputStream::Stderr),
+            _ => return Err(DecodeError::Damaged("the kind of a device")),
+        }),
         _ => return Err(DecodeError::Damaged("the kind of a file")),
     };
     Ok(Some(Inode {

@@ -127,6 +127,7 @@ impl WasiState {
             terminal,
             clocks,
             random,
+            plain: false,
         })
     }
 }

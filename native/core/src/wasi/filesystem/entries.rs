@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Directory, Filesystem, Inode, InodeId, Kind, MAX_DEPTH, ROOT, Target, Times};
 use crate::wasi::content::Content;
 use crate::wasi::errno::{Errno, Result};
+use crate::wasi::types::Device;
 
 impl Filesystem {
     /// The entry that a new file is to have.
@@ -54,7 +55,7 @@ impl Filesystem {
         self.create(directory, name, Kind::Symlink(destination.into()), now)
     }
 
-    pub(super) fn create(
+    pub(crate) fn create(
         &mut self,
         directory: InodeId,
         name: &[u8],
@@ -70,6 +71,17 @@ impl Filesystem {
         })?;
         self.enter(directory, name, inode, now)?;
         Ok(inode)
+    }
+
+    /// Makes a file be a standard stream, whatever bytes it has.
+    pub(crate) fn make_device(&mut self, id: InodeId, device: Device) {
+        if let Ok(Inode { kind, .. }) = self.inode_mut(id)
+            && matches!(kind, Kind::File(_))
+        {
+            let bytes = kind.charged_bytes();
+            *kind = Kind::Device(device);
+            self.used_bytes = self.used_bytes.saturating_sub(bytes);
+        }
     }
 
     /// Refuses one more directory entry beyond the quota.
@@ -117,12 +129,26 @@ impl Filesystem {
         self.enter(directory, name, inode, now)
     }
 
+    /// Refuses to remove or to move a standard stream, or the directory that it is in.
+    fn check_movable(&self, id: InodeId) -> Result<()> {
+        let is_device = |id| Ok(matches!(self.inode(id)?.kind, Kind::Device(_)));
+        let fixed = match &self.inode(id)?.kind {
+            Kind::Directory(directory) => {
+                let mut entries = directory.entries();
+                entries.try_fold(false, |found, (_, child)| Ok(found || is_device(child)?))?
+            }
+            Kind::File(_) | Kind::Symlink(_) | Kind::Device(_) => is_device(id)?,
+        };
+        if fixed { Err(Errno::Busy) } else { Ok(()) }
+    }
+
     /// Removes an entry that is no directory.
     pub(crate) fn unlink(&mut self, target: &Target, now: u64) -> Result<()> {
         let inode = target.existing()?;
         if matches!(self.inode(inode)?.kind, Kind::Directory(_)) {
             return Err(Errno::Isdir);
         }
+        self.check_movable(inode)?;
         let (directory, name) = target.entry.as_ref().ok_or(Errno::Busy)?;
         self.leave(*directory, name, now)?;
         self.drop_link(inode, now)
@@ -160,6 +186,10 @@ impl Filesystem {
         let (to, new_name) = target.entry.as_ref().ok_or(Errno::Busy)?;
         if target.inode == Some(moved) {
             return Ok(());
+        }
+        self.check_movable(moved)?;
+        if let Some(replaced) = target.inode {
+            self.check_movable(replaced)?;
         }
         let is_directory = matches!(self.inode(moved)?.kind, Kind::Directory(_));
         if is_directory {

@@ -11,7 +11,7 @@ impl Filesystem {
         match &self.inode(id)?.kind {
             Kind::File(content) => Ok(content),
             Kind::Directory(_) => Err(Errno::Isdir),
-            Kind::Symlink(_) => Err(Errno::Inval),
+            Kind::Symlink(_) | Kind::Device(_) => Err(Errno::Inval),
         }
     }
 
@@ -19,7 +19,7 @@ impl Filesystem {
         match &mut self.inode_mut(id)?.kind {
             Kind::File(content) => Ok(Arc::make_mut(content)),
             Kind::Directory(_) => Err(Errno::Isdir),
-            Kind::Symlink(_) => Err(Errno::Inval),
+            Kind::Symlink(_) | Kind::Device(_) => Err(Errno::Inval),
         }
     }
 

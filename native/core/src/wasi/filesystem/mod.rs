@@ -26,7 +26,7 @@ use super::config::Quotas;
 use super::content::Content;
 use super::errno::{Errno, Result};
 use super::node::Stat;
-use super::types::FileType;
+use super::types::{Device, FileType};
 
 /// The place of an inode in the table.
 pub(crate) type InodeId = u32;
@@ -66,13 +66,15 @@ pub(crate) enum Kind {
     Directory(Arc<Directory>),
     File(Arc<Content>),
     Symlink(Arc<[u8]>),
+    /// Whoever opens it has the standard stream.
+    Device(Device),
 }
 
 impl Kind {
     /// The bytes that count against the quota.
     fn charged_bytes(&self) -> u64 {
         match self {
-            Kind::Directory(_) => 0,
+            Kind::Directory(_) | Kind::Device(_) => 0,
             Kind::File(content) => content.len(),
             Kind::Symlink(target) => target.len() as u64,
         }
@@ -83,6 +85,7 @@ impl Kind {
             Kind::Directory(_) => FileType::Directory,
             Kind::File(_) => FileType::RegularFile,
             Kind::Symlink(_) => FileType::SymbolicLink,
+            Kind::Device(_) => FileType::CharacterDevice,
         }
     }
 }

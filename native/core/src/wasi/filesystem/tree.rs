@@ -135,6 +135,7 @@ impl Filesystem {
         match &self.inode(id)?.kind {
             Kind::File(content) => Ok(Node::File(content.to_vec())),
             Kind::Symlink(target) => Ok(Node::Symlink(target.to_vec())),
+            Kind::Device(_) => Ok(Node::File(Vec::new())),
             Kind::Directory(directory) => {
                 let entries = directory
                     .entries()

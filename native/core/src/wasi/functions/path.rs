@@ -2,10 +2,10 @@
 
 use super::Call;
 use super::descriptor::{chosen_times, write_filestat};
-use crate::wasi::descriptor::{OpenFile, Resource};
+use crate::wasi::descriptor::OpenFile;
 use crate::wasi::errno::{Errno, Result};
-use crate::wasi::filesystem::{Follow, InodeId, MAX_PATH, Scope, Target};
-use crate::wasi::types::{FdFlags, FileType, LookupFlags, OpenFlags, Rights, TimeFlags};
+use crate::wasi::filesystem::{Follow, MAX_PATH, Scope, Target};
+use crate::wasi::types::{FdFlags, LookupFlags, OpenFlags, Rights, TimeFlags};
 
 /// Where a path is in guest memory, and its length.
 type PathArg = (u64, u64);
@@ -81,6 +81,7 @@ impl Call<'_, '_> {
         new_path: PathArg,
     ) -> Result<()> {
         let lookup = LookupFlags::from_guest(lookup)?;
+        self.check_links()?;
         self.path(new_path)?;
         let source = self.resolve(old_fd, Rights::PATH_LINK_SOURCE, old_path, follow(lookup))?;
         let target = self.resolve(new_fd, Rights::PATH_LINK_TARGET, new_path, Follow::Entry)?;
@@ -131,6 +132,7 @@ impl Call<'_, '_> {
         fd: u32,
         path: PathArg,
     ) -> Result<()> {
+        self.check_links()?;
         let destination = self.path(destination)?;
         let target = self.resolve(fd, Rights::PATH_SYMLINK, path, Follow::Entry)?;
         crate::wasi::filesystem::check_path(destination)?;
@@ -212,18 +214,15 @@ impl Call<'_, '_> {
         let inode = self
             .state
             .open_inode(target, open, base.contains(Rights::FD_WRITE))?;
-        let applicable = self.applicable(inode)?;
-        Ok(OpenFile::new(
-            Resource::Inode(inode),
-            base & applicable,
-            inheriting,
-        ))
+        let resource = self.state.resource(inode)?;
+        let applicable = self.state.applicable(resource)?;
+        Ok(OpenFile::new(resource, base & applicable, inheriting))
     }
 
-    fn applicable(&self, inode: InodeId) -> Result<Rights> {
-        Ok(match self.state.filesystem.file_type(inode)? {
-            FileType::Directory => Rights::DIRECTORY,
-            _ => Rights::FILE,
-        })
+    fn check_links(&self) -> Result<()> {
+        if self.state.plain {
+            return Err(Errno::Notsup);
+        }
+        Ok(())
     }
 }
