@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use sha2::{Digest, Sha256};
-use wasmparser::{Validator, WasmFeatures};
+use wasmparser::{Parser, Payload, TypeRef, Validator, WasmFeatures};
 use wasmtime::{ExternType, ModuleExport};
 
 use crate::engine::Engine;
@@ -78,10 +78,15 @@ impl Module {
                 expose_internals: true,
             },
         )?;
-        let inner = wasmtime::Module::from_binary(engine.inner(), &prepared)
+        if !prepared.validated {
+            wasmtime::Module::validate(engine.inner(), &binary)
+                .map_err(|error| invalid(&binary, &error))?;
+        }
+        refuse_shared_memories(&binary)?;
+        let inner = wasmtime::Module::from_binary(engine.inner(), &prepared.wasm)
             .map_err(|error| invalid(&binary, &error))?;
         let id = ModuleId(Sha256::digest(source).into());
-        let has_objects = instrument::has_objects_in_segments(&prepared)?;
+        let has_objects = instrument::has_objects_in_segments(&prepared.wasm)?;
         Self::new(engine.clone(), inner, id, has_objects)
     }
 
@@ -229,6 +234,34 @@ impl Module {
     pub(crate) fn any_export_index(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
     }
+}
+
+/// Waiting in a shared memory would block the embedder's thread, and there is nobody to wake it.
+fn refuse_shared_memories(binary: &[u8]) -> Result<()> {
+    for payload in Parser::new(0).parse_all(binary) {
+        let shared = match payload.map_err(LoadError::from)? {
+            Payload::ImportSection(section) => section
+                .into_imports_with_offsets()
+                .filter_map(std::result::Result::ok)
+                .find_map(|(offset, import)| match import.ty {
+                    TypeRef::Memory(memory) if memory.shared => Some(offset),
+                    _ => None,
+                }),
+            Payload::MemorySection(section) => section
+                .into_iter_with_offsets()
+                .filter_map(std::result::Result::ok)
+                .find_map(|(offset, memory)| memory.shared.then_some(offset)),
+            Payload::CodeSectionStart { .. } => break,
+            _ => None,
+        };
+        if let Some(offset) = shared {
+            return Err(Error::InvalidModule {
+                message: format!("shared memories are not supported (at offset {offset:#x})"),
+                offset: Some(offset as u64),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Why a module does not compile. Offsets are to be those of the given bytes, not of what the loader

@@ -26,28 +26,37 @@ pub struct Prepare {
     pub expose_internals: bool,
 }
 
+/// What [`prepare`] made of a module.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    /// What to compile; borrowed where nothing had to change.
+    pub wasm: Cow<'a, [u8]>,
+    /// Whether the module as it was given is known to be valid. That what was made of it is valid
+    /// does not show that: a function that was exported counts as declared, and a start function
+    /// that is exported instead of started may be of any type.
+    pub validated: bool,
+}
+
 /// Transforms a binary module into one that the engine compiles.
 ///
-/// The answer is borrowed where nothing had to change. The result is a function of the bytes and
-/// the options alone, so that both may serve as the key of a cache.
+/// The result is a function of the bytes and the options alone, so that both may serve as the key of
+/// a cache.
 ///
 /// # Errors
 ///
 /// See [`LoadError`]; [`LoadError::Limit`] also for functions that would take the compiler too long.
-/// A module without legacy instructions is not validated here: compiling does that.
-pub fn prepare(wasm: &[u8], options: Prepare) -> Result<Cow<'_, [u8]>, LoadError> {
+/// A module without legacy instructions is not validated here.
+pub fn prepare(wasm: &[u8], options: Prepare) -> Result<Prepared<'_>, LoadError> {
     let translated = legacy_exceptions::translate(wasm)?;
     nesting::check(wasm, &translated)?;
-    if !options.expose_internals {
-        return Ok(translated);
-    }
-    match translated {
-        Cow::Borrowed(wasm) => instrument::instrument(wasm),
-        Cow::Owned(wasm) => {
-            let instrumented = instrument::instrument(&wasm)?.into_owned();
-            Ok(Cow::Owned(instrumented))
-        }
-    }
+    // Translating begins with validating.
+    let validated = matches!(translated, Cow::Owned(_));
+    let wasm = match translated {
+        translated if !options.expose_internals => translated,
+        Cow::Borrowed(wasm) => instrument::instrument(wasm)?,
+        Cow::Owned(wasm) => Cow::Owned(instrument::instrument(&wasm)?.into_owned()),
+    };
+    Ok(Prepared { wasm, validated })
 }
 
 /// What some bytes look like, judged by their beginning.

@@ -13,5 +13,6 @@ mod references;
 mod slices;
 mod start;
 mod support;
+mod validation;
 mod values;
 mod wasi;

@@ -42,7 +42,8 @@ fn only_modules_are_prepared() {
 fn a_module_that_needs_nothing_is_borrowed() {
     let wasm = wat("(module (memory 1) (func (drop (i32.const 6))))");
     let prepared = prepare(&wasm, Prepare::default()).expect("a module");
-    assert!(matches!(prepared, Cow::Borrowed(_)));
+    assert!(matches!(prepared.wasm, Cow::Borrowed(_)));
+    assert!(!prepared.validated);
 }
 
 #[test]
@@ -52,7 +53,9 @@ fn both_transformations_are_applied() {
         expose_internals: true,
     };
     let prepared = prepare(&wasm, options).expect("a module");
-    let module = wasmtime::Module::new(&crate::support::engine(), &prepared).expect("a module");
+    assert!(prepared.validated);
+    let module =
+        wasmtime::Module::new(&crate::support::engine(), &prepared.wasm).expect("a module");
     let names: Vec<_> = module.exports().map(|e| e.name().to_owned()).collect();
     assert_eq!(names, ["f", "\0wasmbeam/memory/0"]);
 }

@@ -11,7 +11,7 @@ fn function(code: &str) -> Vec<u8> {
 }
 
 fn load(wasm: &[u8]) -> Result<usize, LoadError> {
-    prepare(wasm, Prepare::default()).map(|prepared| prepared.len())
+    prepare(wasm, Prepare::default()).map(|prepared| prepared.wasm.len())
 }
 
 fn limit(wasm: &[u8]) -> (&'static str, usize) {
