@@ -28,7 +28,7 @@ impl Aos {
                 expose_internals: true,
             },
         )?;
-        let starter = Starter::new(engine, &prepared)?;
+        let starter = Starter::new(engine, &prepared.wasm)?;
         let (mut store, instance) = starter.instance()?;
         let memory = instance
             .get_memory(&mut store, "memory")
