@@ -164,37 +164,26 @@ bad_function(FuncRef) ->
 stub(State, _Request, _Opts) ->
     {ok, [0], State}.
 
-%% @doc The contents of the first memory, as they are; nothing if there is no memory.
+%% @doc The whole state of an instance in which nothing runs, as {@link wasmbeam:serialize/1} gives
+%% it: more than the memory, and fewer bytes.
 -spec serialize(handle()) -> {ok, binary()} | {error, wasmbeam:error_reason()}.
 serialize(Handle) ->
-    hb_beamr_registry:with(Handle, fun image/1).
+    hb_beamr_registry:with(Handle, fun wasmbeam:serialize/1).
 
-image(Instance) ->
-    case wasmbeam:memory_size(Instance) of
-        {ok, Size} -> image(Instance, Size);
-        {error, {unknown_export, _}} -> {ok, <<>>};
-        {error, _} = Error -> Error
-    end.
-
-%% A call of another process may grow the memory between these steps.
-image(Instance, Size) ->
-    case {wasmbeam:memory_read(Instance, 0, Size), wasmbeam:memory_size(Instance)} of
-        {{ok, Image}, {ok, Size}} -> {ok, Image};
-        {{ok, _}, {ok, Grown}} -> image(Instance, Grown);
-        {{ok, _}, {error, _} = Error} -> Error;
-        {{error, _} = Error, _} -> Error
-    end.
-
-%% @doc Makes the first memory equal to what {@link serialize/1} gave, here or in HyperBEAM.
+%% @doc Gives an instance the state that {@link serialize/1} gave, or the memory that HyperBEAM's own
+%% did. An instance that was `interrupted' can be called again. If there is an error it is what it
+%% was.
 %%
-%% The memory grows where it is too small, and is zero behind the image. An instance that was
-%% `interrupted' can be called again.
--spec deserialize(handle(), binary()) -> ok | {error, wasmbeam:error_reason()}.
-deserialize(Handle, Image) ->
+%% Such an image of the first memory has whole pages. The memory grows where it is too small, and is
+%% zero behind the image; nothing else of the instance changes.
+%%
+%% Errors: those of {@link wasmbeam:deserialize/2}, `limit'; `bad_snapshot' if it is neither.
+-spec deserialize(handle(), wasmbeam:snapshot()) -> ok | {error, wasmbeam:error_reason()}.
+deserialize(Handle, State) ->
     hb_beamr_registry:with(Handle, fun(Instance) ->
-        case wasmbeam:memory_replace(Instance, Image) of
-            {error, {unknown_export, _}} when Image =:= <<>> -> ok;
-            Answer -> Answer
+        case hb_beamr_image:is_image(State) of
+            true -> hb_beamr_image:load(Instance, State);
+            false -> wasmbeam:deserialize(Instance, State)
         end
     end).
 

@@ -7,7 +7,7 @@
 the_size_is_in_bytes_test() ->
     with("heap", fun(Handle) ->
         ?assertEqual({ok, 65536}, hb_beamr_io:size(Handle)),
-        ok = hb_beamr:deserialize(Handle, <<0:(65537 * 8)>>),
+        ok = hb_beamr:deserialize(Handle, <<0:(2 * 65536 * 8)>>),
         ?assertEqual({ok, 2 * 65536}, hb_beamr_io:size(Handle))
     end).
 

@@ -434,86 +434,163 @@ the_table_outlives_the_process_that_needed_it_first_test() ->
     ?assertEqual({group_leader, whereis(init)},
                  process_info(whereis(hb_beamr_registry), group_leader)).
 
+%% States
+
+serialize_gives_what_wasmbeam_gives_test() ->
+    with("calls", fun(Handle) ->
+        ok = hb_beamr_io:write(Handle, 100, <<"here">>),
+        {ok, State} = hb_beamr:serialize(Handle),
+        ?assertEqual({ok, State}, wasmbeam:serialize(instance(Handle))),
+        ?assert(byte_size(State) < 6000)
+    end).
+
+deserialize_brings_everything_back_test() ->
+    with("state", fun(Handle) ->
+        [{ok, [_]} = hb_beamr:call(Handle, "count", []) || _ <- [1, 2, 3]],
+        ok = hb_beamr_io:write(Handle, 100, <<"here">>),
+        {ok, []} = hb_beamr:call(Handle, "choose_host", []),
+        {ok, [1]} = hb_beamr:call(Handle, "grow", []),
+        {ok, State} = hb_beamr:serialize(Handle),
+        {ok, [4]} = hb_beamr:call(Handle, "count", []),
+        ok = hb_beamr_io:write(Handle, 100, <<"gone">>),
+        Other = hb_beamr_fixture:start("state"),
+        [begin
+             ?assertEqual(ok, hb_beamr:deserialize(Target, State)),
+             ?assertEqual({ok, State}, hb_beamr:serialize(Target)),
+             ?assertEqual({ok, [4]}, hb_beamr:call(Target, "count", [])),
+             ?assertEqual({ok, <<"here">>}, hb_beamr_io:read(Target, 100, 4)),
+             ?assertEqual({ok, 2 * 65536}, hb_beamr_io:size(Target)),
+             %% The element is the import, which is served as before.
+             Import = fun(Asked, #{module := "host", func := "next"}, _Opts) ->
+                 {ok, [Asked + 5], Asked + 1}
+             end,
+             ?assertEqual({ok, [12], 8}, hb_beamr:call(Target, "chosen", [], Import, 7)),
+             ?assertEqual({ok, [0]}, hb_beamr:call(Target, "chosen", []))
+         end || Target <- [Handle, Other]],
+        ok = hb_beamr:stop(Other)
+    end).
+
+a_chain_of_states_is_taken_test() ->
+    with("state", fun(Handle) ->
+        {ok, Full} = hb_beamr:serialize(Handle),
+        {ok, [1]} = hb_beamr:call(Handle, "count", []),
+        {ok, Next} = wasmbeam:serialize(instance(Handle), #{base => Full}),
+        {ok, [2]} = hb_beamr:call(Handle, "count", []),
+        ?assertEqual(ok, hb_beamr:deserialize(Handle, [Full, Next])),
+        ?assertEqual({ok, [2]}, hb_beamr:call(Handle, "count", [])),
+        ?assert(is_error(bad_snapshot, hb_beamr:deserialize(Handle, Next)))
+    end).
+
+the_guest_goes_on_with_its_wasi_world_test() ->
+    with("wasi", fun(Handle) ->
+        Instance = instance(Handle),
+        ok = wasmbeam:fs_write(Instance, <<"f">>, <<"1">>),
+        {ok, State} = hb_beamr:serialize(Handle),
+        ok = wasmbeam:fs_write(Instance, <<"f">>, <<"2">>),
+        ?assertEqual(ok, hb_beamr:deserialize(Handle, State)),
+        ?assertEqual({ok, <<"1">>}, wasmbeam:fs_read(Instance, <<"f">>)),
+        ?assertEqual({ok, [0]}, hb_beamr:call(Handle, "sizes", []))
+    end).
+
+a_damaged_or_foreign_state_leaves_the_instance_as_it_was_test() ->
+    with("state", fun(Handle) ->
+        {ok, [1]} = hb_beamr:call(Handle, "count", []),
+        {ok, State} = hb_beamr:serialize(Handle),
+        {ok, Foreign} = with("calls", fun hb_beamr:serialize/1),
+        Damaged = [flip(State, At) || At <- lists:seq(0, byte_size(State) - 1, 5)]
+            ++ [flip(State, At) || At <- lists:seq(0, 7)]
+            ++ [binary:part(State, 0, Size) || Size <- lists:seq(8, byte_size(State) - 1, 7)],
+        [?assert(is_error(bad_snapshot, hb_beamr:deserialize(Handle, Bad)))
+         || Bad <- [Foreign, <<State/binary, 0>>, <<>>, <<"garbage">>, <<0:(65535 * 8)>> | Damaged]],
+        %% One that has as many bytes as an image.
+        Padded = <<(flip(State, 1))/binary, 0:((65536 - byte_size(State) rem 65536) * 8)>>,
+        ?assert(is_error(bad_snapshot, hb_beamr:deserialize(Handle, Padded))),
+        [?assert(is_error(bad_argument, hb_beamr:deserialize(Handle, Bad)))
+         || Bad <- [not_found, undefined, "abc", <<1:3>>, #{}]],
+        ?assertEqual({ok, State}, hb_beamr:serialize(Handle))
+    end).
+
+flip(Bytes, At) ->
+    <<Head:At/binary, Byte, Tail/binary>> = Bytes,
+    <<Head/binary, (Byte bxor 16#10), Tail/binary>>.
+
+a_state_cannot_be_had_from_within_a_call_test() ->
+    with("calls", fun(Handle) ->
+        {ok, State} = hb_beamr:serialize(Handle),
+        Try = fun(none, _Request, _Opts) ->
+            {ok, [1], [hb_beamr:serialize(Handle), hb_beamr:deserialize(Handle, State)]}
+        end,
+        {ok, [1], Answers} = hb_beamr:call(Handle, "next_of", [5], Try, none),
+        [?assert(is_error(not_capturable, Answer)) || Answer <- Answers]
+    end).
+
 %% Images of the memory
 
-serialize_gives_the_memory_as_it_is_test() ->
-    with("calls", fun(Handle) ->
-        ok = hb_beamr_io:write(Handle, 100, <<"here">>),
-        {ok, Image} = hb_beamr:serialize(Handle),
-        ?assertEqual(<<0:800, "here", 0:((65536 - 104) * 8)>>, Image)
-    end).
-
-deserialize_brings_an_image_back_test() ->
-    with("calls", fun(Handle) ->
-        ok = hb_beamr_io:write(Handle, 100, <<"here">>),
-        {ok, Image} = hb_beamr:serialize(Handle),
-        ok = hb_beamr_io:write(Handle, 100, <<"gone">>),
+an_image_replaces_the_memory_test() ->
+    with("state", fun(Handle) ->
+        {ok, [1]} = hb_beamr:call(Handle, "count", []),
+        Image = <<0:800, "here", 0:((65536 - 104) * 8)>>,
         ?assertEqual(ok, hb_beamr:deserialize(Handle, Image)),
-        ?assertEqual({ok, <<"here">>}, hb_beamr_io:read(Handle, 100, 4)),
-        with("calls", fun(Other) ->
-            ?assertEqual(ok, hb_beamr:deserialize(Other, Image)),
-            ?assertEqual({ok, <<"here">>}, hb_beamr_io:read(Other, 100, 4))
-        end)
+        ?assertEqual({ok, Image}, hb_beamr_io:read(Handle, 0, 65536)),
+        %% It holds nothing else.
+        ?assertEqual({ok, [2]}, hb_beamr:call(Handle, "count", []))
     end).
 
-deserialize_grows_the_memory_test() ->
+an_image_grows_the_memory_test() ->
     with("calls", fun(Handle) ->
-        {ok, [1]} = hb_beamr:call(Handle, "grow", []),
-        ok = hb_beamr_io:write(Handle, 65536, <<"second page">>),
-        {ok, Image} = hb_beamr:serialize(Handle),
-        ?assertEqual(2 * 65536, byte_size(Image)),
-        with("calls", fun(Other) ->
-            ?assertEqual({ok, 65536}, hb_beamr_io:size(Other)),
-            ?assertEqual(ok, hb_beamr:deserialize(Other, Image)),
-            ?assertEqual({ok, Image}, hb_beamr:serialize(Other))
-        end)
+        Image = <<0:(65536 * 8), "second page", 0:((65536 - 11) * 8)>>,
+        ?assertEqual(ok, hb_beamr:deserialize(Handle, Image)),
+        ?assertEqual({ok, 2 * 65536}, hb_beamr_io:size(Handle)),
+        ?assertEqual({ok, <<"second page">>}, hb_beamr_io:read(Handle, 65536, 11))
     end).
 
 behind_a_shorter_image_the_memory_is_zero_test() ->
     with("calls", fun(Handle) ->
-        ok = hb_beamr_io:write(Handle, 0, <<"abcdef">>),
-        ?assertEqual(ok, hb_beamr:deserialize(Handle, <<"xyz">>)),
-        ?assertEqual({ok, <<"xyz", 0:((65536 - 3) * 8)>>}, hb_beamr:serialize(Handle))
+        {ok, [1]} = hb_beamr:call(Handle, "grow", []),
+        ok = hb_beamr_io:write(Handle, 65536, <<"abcdef">>),
+        ?assertEqual(ok, hb_beamr:deserialize(Handle, binary:copy(<<"x">>, 65536))),
+        ?assertEqual({ok, <<"x", 0:48>>}, hb_beamr_io:read(Handle, 65535, 7))
     end).
 
 an_image_that_does_not_fit_leaves_the_memory_as_it_was_test() ->
     with("calls", fun(Handle) ->
         ok = hb_beamr_io:write(Handle, 0, <<"abc">>),
-        ?assert(is_error(limit, hb_beamr:deserialize(Handle, <<1:(3 * 65536 * 8), 1>>))),
+        ?assert(is_error(limit, hb_beamr:deserialize(Handle, <<1:(4 * 65536 * 8)>>))),
         ?assertEqual({ok, 65536}, hb_beamr_io:size(Handle)),
-        ?assertEqual({ok, <<"abc">>}, hb_beamr_io:read(Handle, 0, 3)),
-        [?assert(is_error(bad_argument, hb_beamr:deserialize(Handle, Image)))
-         || Image <- [not_found, undefined, "abc", <<1:3>>, #{}]]
+        ?assertEqual({ok, <<"abc">>}, hb_beamr_io:read(Handle, 0, 3))
     end).
 
 the_image_of_no_memory_is_empty_test() ->
     {ok, Handle, [], []} = hb_beamr:start(<<"(module)">>),
     ?assertEqual({ok, 0}, hb_beamr_io:size(Handle)),
-    ?assertEqual({ok, <<>>}, hb_beamr:serialize(Handle)),
     ?assertEqual(ok, hb_beamr:deserialize(Handle, <<>>)),
-    ?assert(is_error(unknown_export, hb_beamr:deserialize(Handle, <<1>>))),
+    ?assert(is_error(unknown_export, hb_beamr:deserialize(Handle, <<0:(65536 * 8)>>))),
+    {ok, State} = hb_beamr:serialize(Handle),
+    ?assertEqual(ok, hb_beamr:deserialize(Handle, State)),
     ok = hb_beamr:stop(Handle).
 
-an_import_fun_may_take_and_bring_back_an_image_test() ->
+an_import_fun_may_bring_an_image_test() ->
     with("calls", fun(Handle) ->
-        Take = fun(none, _Request, _Opts) ->
-            {ok, Image} = hb_beamr:serialize(Handle),
-            ok = hb_beamr:deserialize(Handle, <<"new", Image/binary>>),
-            {ok, [1], byte_size(Image)}
+        Image = binary:copy(<<"image678">>, 2 * 65536 div 8),
+        Bring = fun(none, _Request, _Opts) ->
+            ok = hb_beamr:deserialize(Handle, Image),
+            {ok, [1], done}
         end,
-        ?assertEqual({ok, [1], 65536}, hb_beamr:call(Handle, "next_of", [5], Take, none)),
-        ?assertEqual({ok, <<"new">>}, hb_beamr_io:read(Handle, 0, 3)),
-        ?assertEqual({ok, 2 * 65536}, hb_beamr_io:size(Handle))
+        ?assertEqual({ok, [1], done}, hb_beamr:call(Handle, "next_of", [5], Bring, none)),
+        ?assertEqual({ok, Image}, hb_beamr_io:read(Handle, 0, 2 * 65536))
     end).
 
 an_interrupted_instance_can_be_called_again_after_deserialize_test() ->
     with("calls", fun(Handle) ->
-        {ok, Image} = hb_beamr:serialize(Handle),
-        {Caller, _} = spin(Handle),
-        exit(Caller, kill),
-        ?assert(is_error(interrupted, hb_beamr:call(Handle, "half", [5.0]))),
-        ?assertEqual(ok, hb_beamr:deserialize(Handle, Image)),
-        ?assertEqual({ok, [2.5]}, hb_beamr:call(Handle, "half", [5.0]))
+        {ok, State} = hb_beamr:serialize(Handle),
+        [begin
+             {Caller, _} = spin(Handle),
+             exit(Caller, kill),
+             ?assert(is_error(interrupted, hb_beamr:call(Handle, "half", [5.0]))),
+             ?assert(is_error(interrupted, hb_beamr:serialize(Handle))),
+             ?assertEqual(ok, hb_beamr:deserialize(Handle, StateOrImage)),
+             ?assertEqual({ok, [2.5]}, hb_beamr:call(Handle, "half", [5.0]))
+         end || StateOrImage <- [State, <<0:(65536 * 8)>>]]
     end).
 
 %% Commands

@@ -21,6 +21,9 @@ all_hosts_test_() ->
             {undefined_calls_are_recorded, fun undefined_calls/0},
             {failing_import_ends_the_call, fun failing_import/0},
             {state_export_and_restore, fun export_and_restore/0},
+            {what_is_not_in_the_memory_is_restored, fun complete_state/0},
+            {memory_images_of_hyperbeam_are_restored, fun memory_image/0},
+            {damaged_snapshots_are_faults, fun damaged_snapshot/0},
             {restore_in_a_stack_takes_its_own_snapshot, fun device_key/0},
             {only_the_first_pass_computes, fun passes/0},
             {terminate_ends_the_instance, fun terminate/0},
@@ -136,6 +139,28 @@ export_and_restore() ->
     {ok, Normalized} = resolve(Restored, <<"normalize">>),
     ?assertEqual(not_found, wasmbeam_host:get(<<"snapshot">>, ?PLAIN(Normalized), ?OPTS)),
     ?assert(is_pid(device_hosts:private(<<"instance">>, Normalized))).
+
+%% A global that is not exported.
+complete_state() ->
+    Message = message("counter.wat"),
+    {ok, Once} = resolve(init(Message), #{<<"path">> => <<"compute">>, <<"function">> => <<"up">>,
+                                          <<"parameters">> => []}),
+    {ok, Snapshot} = resolve(Once, <<"snapshot">>),
+    Restored = Message#{<<"snapshot">> => Snapshot},
+    ?assertEqual({ok, [2]}, run(Restored, <<"up">>, [])).
+
+memory_image() ->
+    Message = with_library(message("pow.wat")),
+    Snapshot = #{<<"body">> => <<7:32/little, 0:((2 * 65536 - 4) * 8)>>},
+    Restored = Message#{<<"snapshot">> => Snapshot},
+    ?assertEqual({ok, [7]}, run(Restored, <<"calls">>, [])).
+
+damaged_snapshot() ->
+    Message = message("pow.wat"),
+    {ok, #{<<"body">> := Body}} = resolve(init(Message), <<"snapshot">>),
+    [?assertMatch({error, #{<<"class">> := <<"bad_snapshot">>}},
+                  run(Message#{<<"snapshot">> => #{<<"body">> => Bad}}, <<"calls">>, []))
+     || Bad <- [binary:part(Body, 0, 100), <<"rubbish">>]].
 
 device_key() ->
     {ok, Snapshot} = resolve(init(message("pow.wat")), <<"snapshot">>),
