@@ -20,7 +20,7 @@ all() ->
           F =/= module_info].
 
 init_per_suite(Config) ->
-    {ok, Busy} = file:read_file(filename:join(?config(data_dir, Config), "busy.wat")),
+    {ok, Busy} = file:read_file(filename:join(child_vm:fixtures(?MODULE), "busy.wat")),
     [{busy, Busy} | Config].
 
 end_per_suite(_Config) ->
