@@ -43,10 +43,15 @@ the_runner_names_what_differs(Config) ->
     end,
     [Write(Name ++ ".wasm", Exits) || Name <- ["good", "known", "untrue", "wrong"]],
     [Write(Name ++ ".json", <<"{\"exit_code\": 3}">>) || Name <- ["good", "untrue"]],
-    Known = [{"known", <<"why">>}, {"untrue", <<"no more">>}],
-    [{"good", passed},
-     {"known", {skipped, <<"why">>}},
-     {"untrue", {failed, {does_not_fail, <<"no more">>}}},
-     {"wrong", {failed, {expected, [{exit, 0}], got, #{exit := 3}}}}] = Results =
+    Known = [{"known", Mode, <<"why">>} || Mode <- [virtual, host]]
+        ++ [{"untrue", host, <<"no more">>}],
+    [{"good", virtual, passed},
+     {"good", host, passed},
+     {"known", virtual, {skipped, <<"why">>}},
+     {"known", host, {skipped, <<"why">>}},
+     {"untrue", virtual, passed},
+     {"untrue", host, {failed, {does_not_fail, <<"no more">>}}},
+     {"wrong", virtual, {failed, {expected, [{exit, 0}], got, #{exit := 3}}}},
+     {"wrong", host, {failed, {expected, [{exit, 0}], got, #{exit := 3}}}}] = Results =
         wasmbeam_wasi_suite:run_folder(Folder, #{known_failures => Known}),
     false = wasmbeam_wasi_suite:passed(Results).

@@ -91,9 +91,9 @@
 -type memory_options() :: #{memory => Name :: binary() | Index :: non_neg_integer()}.
 -type run_result() ::
     #{exit := non_neg_integer(), stdout := binary(), stderr := binary(),
-      fs := wasmbeam_wasi:tree(),
+      fs => wasmbeam_wasi:tree(),
       discarded => #{stdout | stderr => pos_integer()}}.
-%% `discarded' counts the bytes of output that were beyond the limit, if there were any.
+%% There is `fs' unless the files are those of the machine. `discarded' counts the bytes of output that were beyond the limit, if there were any.
 -type file_stat() ::
     #{type := regular | directory | symlink, size := non_neg_integer(),
       inode := non_neg_integer(), links := non_neg_integer(),
@@ -307,11 +307,15 @@ run(Source) ->
 %% Errors: those of {@link start/2} and {@link call/4}, but for `exit'.
 -spec run(source(), start_options()) -> result(run_result()).
 run(Source, Options) ->
+    HasFiles = case Options of
+        #{wasi := #{host := true}} -> false;
+        _ -> true
+    end,
     case open(Source, Options) of
         {ok, Module, Instance, Deadline} ->
-            ended(Instance, fun() -> run_command(Module, Instance, Deadline) end);
+            ended(Instance, HasFiles, fun() -> run_command(Module, Instance, Deadline) end);
         {failed, Instance, Error} ->
-            ended(Instance, fun() -> Error end);
+            ended(Instance, HasFiles, fun() -> Error end);
         {error, _} = Error ->
             Error
     end.
@@ -328,18 +332,20 @@ run_command(Module, Instance, Deadline) ->
     end.
 
 %% What is left of a command that has run.
-ended(Instance, Run) ->
+ended(Instance, HasFiles, Run) ->
     try
         case Run() of
-            {ok, _} -> run_result(0, Instance);
-            {error, {exit, #{status := Status}}} -> run_result(Status, Instance);
+            {ok, _} -> run_result(0, Instance, HasFiles);
+            {error, {exit, #{status := Status}}} -> run_result(Status, Instance, HasFiles);
             {error, {Class, Info}} -> {error, {Class, maps:merge(Info, captured(Instance))}}
         end
     after
         stop(Instance)
     end.
 
-run_result(Status, Instance) ->
+run_result(Status, Instance, false) ->
+    {ok, (captured(Instance))#{exit => Status}};
+run_result(Status, Instance, true) ->
     Captured = captured(Instance),
     case fs_get(Instance) of
         {ok, Tree} -> {ok, Captured#{exit => Status, fs => Tree}};

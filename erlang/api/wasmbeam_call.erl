@@ -107,6 +107,12 @@ loop({error, _} = Error, _Call) ->
 loop(yield, #call{instance = {_, Ref, _}} = Call) ->
     check_deadline(Call),
     loop(again(fun() -> wasmbeam_nif:resume(Ref) end), Call);
+loop({waiting, Ticket}, #call{instance = {_, Ref, _}, deadline = Deadline} = Call) ->
+    receive {?TAG, Ticket, wake} -> ok after remaining(Deadline) -> ok end,
+    check_deadline(Call),
+    Step = again(fun() -> wasmbeam_nif:resume(Ref) end),
+    ok = forget_wake(Ticket),
+    loop(Step, Call);
 loop({import, Import, Args}, #call{instance = Instance} = Call) ->
     import(Instance, Import, Args, Call);
 loop({import, Import, Args, Index}, #call{instance = {_, Ref, _}} = Call) ->

@@ -15,7 +15,7 @@
          memory_write_dirty/4, memory_replace/3, memory_grow/3,
          global_get/2, global_set/3,
          table_size/2, table_get/3, table_set/4, table_grow/4,
-         wasi_new/1, wasi_new_dirty/1,
+         wasi_new/1, wasi_new_dirty/1, wasi_new_host/1,
          wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
          world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
          world_settle/2,
@@ -40,7 +40,7 @@
        memory_write_dirty/4, memory_replace/3, memory_grow/3,
        global_get/2, global_set/3,
        table_size/2, table_get/3, table_set/4, table_grow/4,
-       wasi_new/1, wasi_new_dirty/1,
+       wasi_new/1, wasi_new_dirty/1, wasi_new_host/1,
        wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
        world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
        world_settle/2,
@@ -67,8 +67,10 @@
     | {question, Ticket :: pos_integer(), wasmbeam_wasi:question()}
     | {question, Ticket :: pos_integer(), wasmbeam_wasi:question(),
        Instance :: non_neg_integer()}
+    | {waiting, Ticket :: pos_integer()}
     | again().
-%% What to do next: nothing; `resume/1'; answer the import; `reply/2' to the question; ask again.
+%% What to do next: nothing; `resume/1'; answer the import; `reply/2' to the question; `resume/1' when
+%% the message has come; ask again.
 -type which() :: binary() | non_neg_integer().
 
 init() ->
@@ -284,6 +286,11 @@ wasi_new(_Options) -> ?NOT_LOADED.
 -spec wasi_new_dirty(map()) ->
     {ok, reference()} | {bad_option, Key :: atom(), wasmbeam:error_reason()} | failure().
 wasi_new_dirty(_Options) -> ?NOT_LOADED.
+
+%% @doc As `wasi_new/1', with folders of the machine.
+-spec wasi_new_host(map()) ->
+    {ok, reference()} | {bad_option, Key :: atom(), wasmbeam:error_reason()} | failure().
+wasi_new_host(_Options) -> ?NOT_LOADED.
 
 %% @doc The bytes of a guest's file.
 -spec fs_read(instance_ref(), binary()) -> {ok, binary()} | failure() | again().

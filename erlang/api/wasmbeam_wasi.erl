@@ -10,15 +10,17 @@
 %% A directory: a map for a directory, a binary for a file.
 -type input() :: fun((MaxBytes :: pos_integer()) -> {ok, binary()} | eof | again) | pid().
 -type output() ::
-    capture | {capture, Limit :: non_neg_integer()} | fun((binary()) -> term())
+    inherit | capture | {capture, Limit :: non_neg_integer()} | fun((binary()) -> term())
     | pid() | {pid(), Tag :: term()}.
 -type clock_id() :: realtime | monotonic | process_cputime_id | thread_cputime_id.
 -type options() ::
-    #{args => [binary()],
-      env => #{binary() => binary()} | [{binary(), binary()}],
+    #{host => boolean(),
+      args => [binary()],
+      env => inherit | #{binary() => binary()} | [{binary(), binary()}],
       fs => tree(),
-      preopens => [(Name :: binary()) | {Name :: binary(), Path :: binary()}],
-      stdin => binary() | input(),
+      preopens => [(Name :: binary()) | {Name :: binary(), Path :: binary()}]
+                | wasmbeam_wasi_host:folders(),
+      stdin => inherit | binary() | input(),
       stdout => output(),
       stderr => output(),
       terminal => boolean(),
@@ -78,16 +80,45 @@ implied(_) ->
 
 build(Options) when map_size(Options) =:= 0 ->
     {ok, {none, #{}}};
+build(#{host := true} = Options) ->
+    case host_options(Options) of
+        {ok, Folders, Rest} ->
+            case options(maps:to_list(Rest), #{preopens => [], folders => Folders}, #{}) of
+                {ok, Native, Host} -> make(Native, Host);
+                {error, _} = Error -> Error
+            end;
+        {bad, Key, Expected, Value} ->
+            bad_option(Key, Expected, Value)
+    end;
 build(Options) ->
     case options(maps:to_list(Options), #{}, #{}) of
         {ok, Native, Host} -> make(Native, Host);
         {error, _} = Error -> Error
     end.
 
+%% What is different with files of the machine.
+host_options(#{fs := Files}) ->
+    {bad, fs, "no files where host is true: folders of the machine are preopens", Files};
+host_options(#{quotas := #{} = Quotas}) when not is_map_key(descriptors, Quotas), Quotas =/= #{} ->
+    {bad, quotas, "descriptors alone where host is true", Quotas};
+host_options(#{quotas := #{} = Quotas}) when map_size(Quotas) > 1 ->
+    {bad, quotas, "descriptors alone where host is true", Quotas};
+host_options(Options) ->
+    Preopens = maps:get(preopens, Options, []),
+    case wasmbeam_wasi_host:folders(Preopens) of
+        {ok, Folders} -> {ok, Folders, maps:without([host, preopens], Options)};
+        {bad, Expected} -> {bad, preopens, Expected, Preopens}
+    end.
+
 make(Native, Host) ->
-    Made = case is_large(Native) of
-        true -> wasmbeam_nif:wasi_new_dirty(Native);
-        false -> wasmbeam_nif:wasi_new(Native)
+    Made = case Native of
+        #{folders := _} ->
+            wasmbeam_nif:wasi_new_host(Native);
+        _ ->
+            case is_large(Native) of
+                true -> wasmbeam_nif:wasi_new_dirty(Native);
+                false -> wasmbeam_nif:wasi_new(Native)
+            end
     end,
     case wasmbeam_error:normalize(Made) of
         {ok, World} ->
@@ -109,18 +140,25 @@ options([{Key, Value} | Rest], Native, Host) ->
     case option(Key, Value) of
         {native, Term} -> options(Rest, Native#{Key => Term}, Host);
         {host, Source} -> options(Rest, Native#{Key => host}, Host#{Key => Source});
+        none -> options(Rest, Native, Host);
         {bad, Expected} -> bad_option(Key, Expected, Value);
         unknown -> unknown_option(Key)
     end.
 
+option(host, false) -> none;
+option(host, _) -> {bad, "true or false"};
 option(args, Args) -> args(Args);
+option(env, inherit) -> env(wasmbeam_wasi_host:environment());
 option(env, Env) -> env(Env);
 option(fs, Tree) when is_map(Tree) -> {native, Tree};
 option(fs, _) -> {bad, "a map of files"};
 option(preopens, Preopens) -> preopens(Preopens);
+option(stdin, inherit) -> {host, wasmbeam_wasi_host:input()};
 option(stdin, Bytes) when is_binary(Bytes) -> {native, Bytes};
 option(stdin, Source) when is_function(Source, 1); is_pid(Source) -> {host, Source};
-option(stdin, _) -> {bad, "a binary, a fun of arity 1 or a pid"};
+option(stdin, _) -> {bad, "inherit, a binary, a fun of arity 1 or a pid"};
+option(Stream, inherit) when Stream =:= stdout; Stream =:= stderr ->
+    {host, wasmbeam_wasi_host:output(Stream)};
 option(Stream, Sink) when Stream =:= stdout; Stream =:= stderr -> output(Sink);
 option(terminal, Is) when is_boolean(Is) -> {native, Is};
 option(terminal, _) -> {bad, "true or false"};
@@ -196,7 +234,7 @@ output({capture, Limit}) when is_integer(Limit), Limit >= 0, Limit =< ?MAX_U64 -
 output(Sink) when is_function(Sink, 1) -> {host, Sink};
 output(Pid) when is_pid(Pid) -> {host, {Pid, wasmbeam_output}};
 output({Pid, Tag}) when is_pid(Pid) -> {host, {Pid, Tag}};
-output(_) -> {bad, "capture, {capture, Limit}, a fun of arity 1, a pid or {pid, Tag}"}.
+output(_) -> {bad, "inherit, capture, {capture, Limit}, a fun of arity 1, a pid or {pid, Tag}"}.
 
 quotas(Quotas) when is_map(Quotas) ->
     Default = #{files => 65536, bytes => 1 bsl 30, descriptors => 1024},
@@ -222,7 +260,7 @@ bad_option(Key, Expected, Value) ->
                                     value => Value})}.
 
 unknown_option(Key) ->
-    Known = "args, env, fs, preopens, stdin, stdout, stderr, terminal, clock, random, quotas",
+    Known = "host, args, env, fs, preopens, stdin, stdout, stderr, terminal, clock, random, quotas",
     Message = io_lib:format("~0tp is no option of wasi, which are: ~ts", [Key, Known]),
     {error, wasmbeam_error:reason(bad_argument, Message,
                                   #{key => Key, value => Key,

@@ -1,4 +1,5 @@
-%% @doc Runs tests of the form of the official WASI test suite through the `wasmbeam' API.
+%% @doc Runs tests of the form of the official WASI test suite through the `wasmbeam' API, each on the
+%% virtual filesystem and on a folder of the machine.
 %%
 %% A test is a command (`NAME.wasm'), and beside it, if it needs anything or expects anything but a
 %% successful exit, `NAME.json': `args', `env', `root' (a folder that the guest gets as `/') or
@@ -7,17 +8,19 @@
 
 -export([main/1, passed/1, print/1, root/0, run_folder/2, summary/1]).
 
--export_type([result/0, options/0]).
+-export_type([mode/0, result/0, options/0]).
 
+-type mode() :: virtual | host.
 -type result() ::
-    {Test :: string(), passed | {failed, term()} | {skipped, Reason :: binary()}}.
+    {Test :: string(), mode(), passed | {failed, term()} | {skipped, Reason :: binary()}}.
 -type options() ::
-    #{known_failures => [{Test :: string(), Reason :: binary()}],
+    #{known_failures => [{Test :: string(), mode(), Reason :: binary()}],
+      modes => [mode()],
       on_test => fun((result()) -> term()),
       timeout => timeout()}.
 %% `on_test' gets each result as soon as there is one; `timeout' is that of one test.
 
-%% @doc For a command line: runs folders, prints a line for each test, and halts with status 1 if
+%% @doc For a command line: runs folders, prints a line for each test and mode, and halts with status 1 if
 %% anything failed.
 -spec main([string()]) -> no_return().
 main([]) ->
@@ -39,29 +42,32 @@ main(Folders) ->
 run_folder(Folder, Options) ->
     Known = maps:get(known_failures, Options, known_failures()),
     Report = maps:get(on_test, Options, fun(_) -> ok end),
-    Run = fun(File) ->
+    Timeout = maps:get(timeout, Options, 60_000),
+    Run = fun(File, Mode) ->
         Test = filename:rootname(File),
-        Outcome = run(filename:join(Folder, Test), maps:get(timeout, Options, 60_000)),
-        Result = {Test, known(Outcome, lists:keyfind(Test, 1, Known))},
+        Outcome = run(filename:join(Folder, Test), Mode, Timeout),
+        Result = {Test, Mode, known(Outcome, [Why || {T, M, Why} <- Known, T =:= Test, M =:= Mode])},
         Report(Result),
         Result
     end,
-    lists:map(Run, lists:sort(filelib:wildcard("**/*.wasm", Folder))).
+    [Run(File, Mode) || File <- lists:sort(filelib:wildcard("**/*.wasm", Folder)),
+                        Mode <- maps:get(modes, Options, [virtual, host])].
 
 known_failures() ->
     {ok, Known} = file:consult(filename:join([root(), "test", "wasi", "known_failures.eterm"])),
     Known.
 
 %% What is listed must fail, so that the list stays true.
-known({failed, _}, {_, Reason}) -> {skipped, Reason};
-known(passed, {_, Reason}) -> {failed, {does_not_fail, Reason}};
-known(Outcome, false) -> Outcome.
+known({failed, _}, [Reason]) -> {skipped, Reason};
+known(passed, [Reason]) -> {failed, {does_not_fail, Reason}};
+known(Outcome, []) -> Outcome.
 
-run(Path, Timeout) ->
+run(Path, Mode, Timeout) ->
     try
         Wanted = expectation(Path ++ ".json"),
         {ok, Module} = file:read_file(Path ++ ".wasm"),
-        check(wasmbeam:run(Module, #{wasi => world(Path, Wanted), timeout => Timeout}), Wanted)
+        Run = fun(World) -> wasmbeam:run(Module, #{wasi => World, timeout => Timeout}) end,
+        check(in_world(Mode, Path, Wanted, Run), Wanted)
     catch
         Class:Reason:Stack -> {failed, {Class, Reason, Stack}}
     end.
@@ -72,21 +78,56 @@ expectation(Path) ->
         {error, enoent} -> #{}
     end.
 
-world(Path, Wanted) ->
+in_world(Mode, Path, Wanted, Run) ->
     Name = unicode:characters_to_binary(filename:basename(Path) ++ ".wasm"),
-    Folder = filename:dirname(Path),
-    maps:merge(files(Folder, Wanted), #{
+    World = #{
         args => [Name | maps:get(<<"args">>, Wanted, [])],
         env => maps:get(<<"env">>, Wanted, #{})
-    }).
+    },
+    Folders = folders(filename:dirname(Path), Wanted),
+    case Mode of
+        virtual -> Run(maps:merge(World, virtual(Folders)));
+        host -> in_copies(Folders, fun(Preopens) ->
+                    Run(World#{host => true, preopens => Preopens})
+                end)
+    end.
 
-files(Folder, #{<<"root">> := Root}) ->
-    #{fs => load(filename:join(Folder, Root)), preopens => [<<"/">>]};
-files(Folder, #{<<"dirs">> := Names}) ->
-    #{fs => maps:from_list([{Name, load(filename:join(Folder, Name))} || Name <- Names]),
-      preopens => Names};
-files(_Folder, _Wanted) ->
-    #{preopens => []}.
+%% The folders that a test gets, and their names in the guest.
+folders(Folder, #{<<"root">> := Root}) ->
+    [{<<"/">>, filename:join(Folder, Root)}];
+folders(Folder, #{<<"dirs">> := Names}) ->
+    [{Name, filename:join(Folder, Name)} || Name <- Names];
+folders(_Folder, _Wanted) ->
+    [].
+
+virtual([{<<"/">>, Root}]) ->
+    #{fs => load(Root), preopens => [<<"/">>]};
+virtual(Folders) ->
+    #{fs => maps:from_list([{Name, load(Folder)} || {Name, Folder} <- Folders]),
+      preopens => [Name || {Name, _} <- Folders]}.
+
+%% Tests write: what they were given stays as it is.
+in_copies(Folders, Run) ->
+    Unique = io_lib:format("wasmbeam-wasi-~ts-~b", [os:getpid(), erlang:unique_integer([positive])]),
+    Place = filename:join(os:getenv("TMPDIR", "/tmp"), lists:flatten(Unique)),
+    ok = file:make_dir(Place),
+    try
+        Run([begin
+                 Copy = filename:join(Place, integer_to_list(Number)),
+                 store(load(Folder), Copy),
+                 {Name, Copy, rw}
+             end || {Number, {Name, Folder}} <- lists:enumerate(Folders)])
+    after
+        ok = file:del_dir_r(Place)
+    end.
+
+store({symlink, Target}, Path) ->
+    ok = file:make_symlink(Target, Path);
+store(Bytes, Path) when is_binary(Bytes) ->
+    ok = file:write_file(Path, Bytes);
+store(Tree, Path) ->
+    ok = file:make_dir(Path),
+    maps:foreach(fun(Name, Node) -> store(Node, filename:join(Path, Name)) end, Tree).
 
 %% A folder as a tree of files.
 load(Path) ->
@@ -115,16 +156,16 @@ check({ok, #{exit := Exit} = Ended}, Wanted) ->
         _ -> {failed, {expected, Expected, got, maps:without([fs], Ended#{exit := Exit})}}
     end.
 
-%% @doc Prints a test's line.
+%% @doc Prints the line of a test in a mode.
 -spec print(result()) -> ok.
-print({Test, passed}) ->
-    io:format(user, "passed  ~ts~n", [Test]);
-print({Test, {skipped, Reason}}) ->
-    io:format(user, "skipped ~ts: ~ts~n", [Test, Reason]);
-print({Test, {failed, Reason}}) when is_binary(Reason) ->
-    io:format(user, "FAILED  ~ts: ~ts~n", [Test, Reason]);
-print({Test, {failed, Reason}}) ->
-    io:format(user, "FAILED  ~ts: ~0tP~n", [Test, Reason, 60]).
+print({Test, Mode, passed}) ->
+    io:format(user, "passed  ~ts (~s)~n", [Test, Mode]);
+print({Test, Mode, {skipped, Reason}}) ->
+    io:format(user, "skipped ~ts (~s): ~ts~n", [Test, Mode, Reason]);
+print({Test, Mode, {failed, Reason}}) when is_binary(Reason) ->
+    io:format(user, "FAILED  ~ts (~s): ~ts~n", [Test, Mode, Reason]);
+print({Test, Mode, {failed, Reason}}) ->
+    io:format(user, "FAILED  ~ts (~s): ~0tP~n", [Test, Mode, Reason, 60]).
 
 %% @doc A line with the totals.
 -spec summary([result()]) -> iolist().
@@ -139,7 +180,7 @@ passed(Results) ->
     count(failed, Results) =:= 0.
 
 count(Kind, Results) ->
-    length([Outcome || {_, Outcome} <- Results,
+    length([Outcome || {_, _, Outcome} <- Results,
                        Outcome =:= Kind orelse
                            is_tuple(Outcome) andalso element(1, Outcome) =:= Kind]).
 

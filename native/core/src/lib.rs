@@ -21,6 +21,7 @@ mod table;
 mod ticker;
 mod value;
 pub mod wasi;
+pub mod wasi_host;
 
 pub use engine::{Engine, EngineConfig, Optimize};
 pub use error::{Error, ExceptionInfo, Frame, Interruption, Result, TrapInfo};

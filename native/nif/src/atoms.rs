@@ -12,6 +12,7 @@ rustler::atoms! {
     wait,
     wake,
     yielded = "yield",
+    waiting,
     message_tag = "$wasmbeam",
 
     // Questions and replies
@@ -159,6 +160,8 @@ rustler::atoms! {
     unknown_imports,
 
     // Options and files of WASI
+    folders,
+    rw,
     args,
     env,
     fs,

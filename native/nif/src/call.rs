@@ -5,7 +5,9 @@
 //! `{import, Import, Args, Instance}` when the guest calls an import (answer by `import_return/2`
 //! or `import_fail/1`); `{question, Ticket, Question}` or `{question, Ticket, Question, Instance}`
 //! when a provided import needs something from outside (answer by `reply/2` or `import_fail/1`; the
-//! message `{'$wasmbeam', Ticket, wake}` ends a wait); `{queued, Ticket}` when others are in line
+//! message `{'$wasmbeam', Ticket, wake}` ends a wait); `{waiting, Ticket}` when the guest waits for the
+//! machine (wait for the message `{'$wasmbeam', Ticket, wake}`, or not, and call `resume/1`);
+//! `{queued, Ticket}` when others are in line
 //! first (wait for the message `{'$wasmbeam', Ticket, turn}` and ask again); `again` when somebody
 //! is at it for a moment.
 
@@ -76,8 +78,8 @@ pub fn make<'a>(
     match prepared {
         Ok((instance, mut request, wasi)) => {
             let outcome = instance.store.call(env, &instance, |coroutine| {
-                if let Some(state) = wasi.and_then(|wasi| wasi.take()) {
-                    request.wasi = Wasi::State(state);
+                if let Some(world) = wasi.and_then(|wasi| wasi.take()) {
+                    request.wasi = world;
                 }
                 coroutine.instantiate(request)
             });
@@ -236,7 +238,7 @@ fn ration(fuel: Term<'_>) -> Result<Option<u64>, Failure<'_>> {
     }
 }
 
-/// Gives the guest its next time slice.
+/// Gives the guest its next time slice, or looks whether what it waits for has come.
 #[rustler::nif]
 fn resume<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
     proceed(env, instance, Suspension::Slice, |coroutine| {
@@ -366,6 +368,7 @@ fn answer<'a>(
             consume_timeslice(env, 100);
             atoms::yielded().encode(env)
         }
+        Ok(Outcome::Waiting { ticket }) => (atoms::waiting(), ticket).encode(env),
         Err(refusal) => refused(env, refusal),
     }
 }

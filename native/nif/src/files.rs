@@ -32,7 +32,26 @@ fn visit<'a, R: Send + 'static>(
     }
 }
 
-/// As `visit`, for an operation at a path.
+/// As `visit`, for what is about files, which only a virtual world has.
+fn visit_files<'a, R: Send + 'static>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    visit: impl FnOnce(&mut WasiState) -> R + Send + 'static,
+    encode: impl FnOnce(R) -> Term<'a>,
+) -> Term<'a> {
+    let visited = instance::decode(instance).map(|instance| {
+        instance.store.visit(env, &instance, |coroutine| {
+            coroutine.files(instance.index, visit)
+        })
+    });
+    match visited {
+        Ok(Ok(answer)) => encode(answer),
+        Ok(Err(refusal)) => refused(env, refusal),
+        Err(failure) => (atoms::error(), failure).encode(env),
+    }
+}
+
+/// As `visit_files`, for an operation at a path.
 fn at_path<'a, R: Send + 'static>(
     env: Env<'a>,
     instance: Term<'a>,
@@ -41,7 +60,7 @@ fn at_path<'a, R: Send + 'static>(
     encode: impl FnOnce(R) -> Term<'a>,
 ) -> Term<'a> {
     let owned = path.to_vec();
-    visit(
+    visit_files(
         env,
         instance,
         move |state| operation(state, &owned),
@@ -171,7 +190,7 @@ fn fs_get<'a>(env: Env<'a>, instance: Term<'a>, path: Binary<'a>) -> Term<'a> {
 #[rustler::nif(schedule = "DirtyCpu")]
 fn fs_put<'a>(env: Env<'a>, instance: Term<'a>, tree: Term<'a>) -> Term<'a> {
     match wasi::node(tree) {
-        Ok(node) => visit(
+        Ok(node) => visit_files(
             env,
             instance,
             move |state| state.replace_tree(&node),

@@ -6,6 +6,7 @@
 
 mod access;
 mod atoms;
+mod bell;
 mod call;
 mod error;
 mod files;

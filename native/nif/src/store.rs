@@ -17,6 +17,7 @@ use rustler::{Atom, Env, LocalPid, Monitor, OwnedEnv, ResourceArc};
 use wasmbeam_core::store::{Answer, Coroutine, ImportCall, InterruptFlag, Step};
 use wasmbeam_core::{Error, Interruption, Limits, Module, Question};
 
+use crate::bell::Bell;
 use crate::instance::{InstanceRes, Watch};
 use crate::reaper;
 use crate::term::{SavedTerms, free_dropped};
@@ -25,6 +26,8 @@ use crate::{atoms, tickets};
 pub struct SharedStore {
     control: Mutex<Control>,
     coroutine: Mutex<Option<Coroutine>>,
+    /// Rings when a guest that waits for the machine can go on.
+    bell: Arc<Bell>,
     limits: Limits,
     /// Whether a store whose call was cut short can be used further.
     usable_after_interrupt: bool,
@@ -83,6 +86,8 @@ enum Phase {
     Polling,
     AtImport,
     Yielded,
+    /// For the machine.
+    Waiting,
 }
 
 struct Waiter {
@@ -132,6 +137,10 @@ pub enum Outcome {
         instance: usize,
     },
     Yielded,
+    /// The guest waits for the machine. With a ticket for the message that says when to come back.
+    Waiting {
+        ticket: u64,
+    },
 }
 
 /// A store as seen from outside.
@@ -151,8 +160,11 @@ pub enum State {
 }
 
 impl SharedStore {
-    pub fn new(coroutine: Coroutine, usable_after_interrupt: bool) -> Arc<Self> {
+    pub fn new(mut coroutine: Coroutine, usable_after_interrupt: bool) -> Arc<Self> {
+        let bell = Arc::new(Bell::default());
+        coroutine.set_waker(bell.waker());
         Arc::new(Self {
+            bell,
             control: Mutex::new(Control {
                 interrupt: coroutine.interrupt_flag().clone(),
                 memory: Arc::clone(coroutine.memory_gauge()),
@@ -273,12 +285,12 @@ impl SharedStore {
         if control.stopped {
             return Err(Refusal::Error(Error::Stopped));
         }
-        let phase = match from {
-            Suspension::Import => Phase::AtImport,
-            Suspension::Slice => Phase::Yielded,
+        let awaits = |phase| match from {
+            Suspension::Import => phase == Phase::AtImport,
+            Suspension::Slice => matches!(phase, Phase::Yielded | Phase::Waiting),
         };
         match &mut control.holder {
-            Holder::Caller(calls) if calls.pid == pid && calls.phase == phase => {
+            Holder::Caller(calls) if calls.pid == pid && awaits(calls.phase) => {
                 let coroutine = self.coroutine.try_lock().ok_or(Refusal::Again)?;
                 calls.phase = Phase::Polling;
                 calls.waits_for = None;
@@ -418,7 +430,8 @@ impl SharedStore {
             Some(coroutine) => run(coroutine),
             None => Err(Error::Stopped),
         };
-        let result = result.map(|new| {
+        let result = result.map(|mut new| {
+            new.set_waker(self.bell.waker());
             let mut control = self.control.lock();
             control.interrupt = new.interrupt_flag().clone();
             control.memory = Arc::clone(new.memory_gauge());
@@ -506,6 +519,7 @@ impl SharedStore {
         mut coroutine: MutexGuard<'_, Option<Coroutine>>,
         step: impl FnOnce(&mut Coroutine) -> Step,
     ) -> Outcome {
+        self.bell.silence();
         let started = Instant::now();
         let step = match coroutine.as_mut() {
             Some(coroutine) => step(coroutine),
@@ -543,12 +557,14 @@ impl SharedStore {
                 Outcome::Yielded
             }
             Step::Waiting => {
-                let result = Err(Error::Internal {
-                    message: "the guest waits for nothing".into(),
-                });
-                control.stopped = true;
-                control.close(self, Some(env), &result);
-                Outcome::Done(result)
+                control.suspend(Phase::Waiting);
+                let ticket = tickets::next();
+                if self.bell.arm(env.pid(), ticket) {
+                    Outcome::Waiting { ticket }
+                } else {
+                    // It can go on by now.
+                    Outcome::Yielded
+                }
             }
         };
         let stopped = control.stopped;
@@ -569,6 +585,7 @@ impl SharedStore {
         if let Holder::Caller(calls) = &control.holder {
             control.interrupt.set(why);
             calls.wake(Some(env));
+            self.bell.ring(Some(env));
         }
     }
 
@@ -627,6 +644,7 @@ impl SharedStore {
                 {
                     control.interrupt.set(Interruption::Stopped);
                     calls.wake(env);
+                    self.bell.ring(env);
                 }
                 return true;
             }
@@ -634,6 +652,7 @@ impl SharedStore {
             control.interrupt.set(Interruption::Stopped);
             if let Holder::Caller(calls) = &control.holder {
                 calls.wake(env);
+                self.bell.ring(env);
             }
             for waiter in std::mem::take(&mut control.line) {
                 // They come back, and are told that it is over.
@@ -681,7 +700,7 @@ impl SharedStore {
                     Phase::AtImport => {
                         coroutine.import_fail(Error::Interrupted(Interruption::CallerDied))
                     }
-                    Phase::Yielded | Phase::Polling => coroutine.resume(),
+                    Phase::Yielded | Phase::Polling | Phase::Waiting => coroutine.resume(),
                 };
                 match step {
                     Step::Done(_) => {
@@ -690,6 +709,7 @@ impl SharedStore {
                     }
                     Step::Import(_) | Step::Question { .. } => calls.phase = Phase::AtImport,
                     Step::Yielded => calls.phase = Phase::Yielded,
+                    // What the machine does is not waited for once there is an interruption.
                     Step::Waiting => break,
                 }
             }
@@ -869,7 +889,7 @@ impl Waiter {
 }
 
 /// Sends `{'$wasmbeam', Ticket, What}`.
-fn tell(env: Option<Env<'_>>, pid: &LocalPid, ticket: u64, what: Atom) {
+pub fn tell(env: Option<Env<'_>>, pid: &LocalPid, ticket: u64, what: Atom) {
     let sent = match env {
         Some(env) => env.send(pid, (atoms::message_tag(), ticket, what)),
         None => OwnedEnv::new().send_and_clear(pid, |_| (atoms::message_tag(), ticket, what)),

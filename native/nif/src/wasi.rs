@@ -1,14 +1,17 @@
 //! A guest's WASI world as terms: what it is started with, and what it asks of the embedder.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use parking_lot::Mutex;
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Encoder, Env, MapIterator, Resource, ResourceArc, Term};
+use wasmbeam_core::store::Wasi;
 use wasmbeam_core::wasi::{
     ClockId, ClockSource, ConfigError, Errno, Node, OutputSink, OutputStream, Preopen, Quotas,
     RandomSource, StdinSource, WasiConfig, WasiState,
 };
+use wasmbeam_core::wasi_host::{Access, Folder, HostWasi};
 use wasmbeam_core::{Error, Question, Reply};
 
 use crate::atoms;
@@ -86,14 +89,14 @@ pub fn reply(term: Term<'_>) -> Result<Reply, Failure<'_>> {
 }
 
 /// The WASI world of an instance that is not instantiated yet.
-pub struct WasiRes(Mutex<Option<Box<WasiState>>>);
+pub struct WasiRes(Mutex<Option<Wasi>>);
 
 #[rustler::resource_impl]
 impl Resource for WasiRes {}
 
 impl WasiRes {
     /// There is one world for one instance.
-    pub fn take(&self) -> Option<Box<WasiState>> {
+    pub fn take(&self) -> Option<Wasi> {
         self.0.lock().take()
     }
 }
@@ -121,17 +124,68 @@ fn wasi_new_dirty<'a>(env: Env<'a>, options: Term<'a>) -> Term<'a> {
     create(env, options)
 }
 
+/// For a world with folders of the machine.
+#[rustler::nif(schedule = "DirtyIo")]
+fn wasi_new_host<'a>(env: Env<'a>, options: Term<'a>) -> Term<'a> {
+    create(env, options)
+}
+
 fn create<'a>(env: Env<'a>, options: Term<'a>) -> Term<'a> {
-    let made = config(options).and_then(|config| {
-        WasiState::new(config).map_err(|error| (culprit(&error), refusal(&error)))
-    });
-    match made {
-        Ok(state) => {
-            let world = ResourceArc::new(WasiRes(Mutex::new(Some(Box::new(state)))));
+    match world(options) {
+        Ok(world) => {
+            let world = ResourceArc::new(WasiRes(Mutex::new(Some(world))));
             (atoms::ok(), world).encode(env)
         }
         Err((key, failure)) => (atoms::bad_option(), key, failure).encode(env),
     }
+}
+
+fn world(options: Term<'_>) -> Result<Wasi, Refused<'_>> {
+    let config = config(options)?;
+    let descriptors = config.quotas.descriptors;
+    let state = WasiState::new(config).map_err(|error| (culprit(&error), refusal(&error)))?;
+    let Ok(folders) = options.map_get(atoms::folders()) else {
+        return Ok(Wasi::State(Box::new(state)));
+    };
+    let refused = |failure| (atoms::preopens(), failure);
+    let folders = folders
+        .decode::<Vec<Term>>()
+        .map_err(|_| refused(Failure::bad("a list of folders", folders)))?
+        .into_iter()
+        .map(folder)
+        .collect::<Result<_, _>>()
+        .map_err(refused)?;
+    HostWasi::open(state, folders, descriptors)
+        .map(|host| Wasi::Host(Box::new(host)))
+        .map_err(|error| refused(error.into()))
+}
+
+/// `{Name, Path, ro | rw}`.
+fn folder(term: Term<'_>) -> Result<Folder, Failure<'_>> {
+    let (name, path, access): (Binary, Binary, Atom) = term
+        .decode()
+        .map_err(|_| Failure::bad("a name, a path, and ro or rw", term))?;
+    let name = std::str::from_utf8(&name).map_err(|_| Failure::bad("a name in UTF-8", term))?;
+    Ok(Folder {
+        name: name.to_owned(),
+        path: path_of(&path).ok_or_else(|| Failure::bad("the path of a folder", term))?,
+        access: if access == atoms::rw() {
+            Access::ReadWrite
+        } else {
+            Access::ReadOnly
+        },
+    })
+}
+
+#[cfg(unix)]
+fn path_of(bytes: &[u8]) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    Some(PathBuf::from(std::ffi::OsStr::from_bytes(bytes)))
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: &[u8]) -> Option<PathBuf> {
+    std::str::from_utf8(bytes).ok().map(PathBuf::from)
 }
 
 fn culprit(error: &ConfigError) -> Atom {

@@ -5,6 +5,7 @@ mod invoke;
 mod question;
 mod syscall;
 mod wasi;
+mod wasi_host;
 
 use wasmtime::{FuncType, Val};
 
@@ -56,6 +57,11 @@ impl Native {
             return Some(Self::Syscall(import));
         }
         emscripten::Function::find(name, ty, width).map(Self::Emscripten)
+    }
+
+    /// Whether it works on files that only a virtual world has.
+    pub(crate) fn needs_virtual_files(self) -> bool {
+        matches!(self, Self::Syscall(_))
     }
 
     /// Whether it needs the engine, so that no embedder could do it from outside.

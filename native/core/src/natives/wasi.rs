@@ -3,15 +3,16 @@
 use smallvec::SmallVec;
 use wasmtime::{FuncType, Val, ValType};
 
-use super::{NativeCall, Question, raw};
+use super::{NativeCall, Question, Reply, raw, wasi_host};
 use crate::error::{Error, Result};
 use crate::store::{Context, frames, instances};
-use crate::wasi::{self, Abi, Answer, Function, Outcome, ValueType, Version, WasiState, Width};
+use crate::wasi::{self, Abi, Function, Outcome, ValueType, Version, WasiState, Width};
+use crate::wasi_host::Route;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Import {
-    function: Function,
-    abi: Abi,
+    pub(super) function: Function,
+    pub(super) abi: Abi,
     passing: Passing,
 }
 
@@ -47,35 +48,65 @@ impl Import {
     ) -> Result<()> {
         let types = self.function.value_types(self.abi.width);
         let args = self.passing.arguments(call.params, types);
-        let mut outcome = with_state(context, call.instance, |state, memory| {
-            wasi::call(state, memory, self.function, self.abi, &args)
+        let instance = call.instance;
+        let code = if instances::is_host(context.data(), instance) {
+            // Boxed, to keep the futures of all other worlds small.
+            Box::pin(self.run_host(context, instance, &args)).await?
+        } else {
+            self.run_virtual(context, instance, &args, None).await?
+        };
+        if let Some(result) = results.first_mut() {
+            *result = Val::I32(i32::from(code));
+        }
+        Ok(())
+    }
+
+    /// In a world of the machine: what is not about its files is done as in any other.
+    async fn run_host(
+        self,
+        context: &mut Context<'_>,
+        instance: usize,
+        args: &[u64],
+    ) -> Result<u16> {
+        let args = wasi::arguments(self.function, self.abi, args);
+        let world = instances::host_world(context.data_mut(), instance);
+        match world.map(|world| world.route(self.function, args)) {
+            Some(Route::Machine) => wasi_host::run(context, instance, self, &args).await,
+            Some(Route::Poll) => wasi_host::poll(context, instance, self, &args).await,
+            Some(Route::Inner(args)) => self.run_virtual(context, instance, &args, None).await,
+            None => Err(Error::internal("a world that is not the machine's")),
+        }
+    }
+
+    /// In a virtual world, on the guest's memory or on another; gives the error number.
+    pub(super) async fn run_virtual(
+        self,
+        context: &mut Context<'_>,
+        instance: usize,
+        args: &[u64],
+        mut other: Option<&mut [u8]>,
+    ) -> Result<u16> {
+        let mut outcome = step(context, instance, other.as_deref_mut(), |state, memory| {
+            wasi::call(state, memory, self.function, self.abi, args)
         })?;
         loop {
             let request = match outcome {
-                Outcome::Return(_) => {
-                    if let (Some(result), Some(errno)) = (results.first_mut(), outcome.errno()) {
-                        *result = Val::I32(i32::from(errno));
-                    }
-                    return Ok(());
-                }
+                Outcome::Return(Ok(())) => return Ok(0),
+                Outcome::Return(Err(errno)) => return Ok(errno.code()),
                 Outcome::Exit(status) => return Err(Error::Exit { status }),
                 Outcome::Raise(signal) => return Err(Error::signal(signal)),
                 Outcome::Pending(request) => request,
             };
-            outcome = match Question::of(&request) {
+            let reply = match Question::of(&request) {
                 None => {
                     frames::yield_slice(context).await?;
-                    with_state(context, call.instance, |state, memory| {
-                        wasi::complete(state, memory, request, &Answer::Elapsed)
-                    })?
+                    Reply::Elapsed
                 }
-                Some(question) => {
-                    let reply = frames::ask(context, call.instance, question).await?;
-                    with_state(context, call.instance, |state, memory| {
-                        wasi::complete(state, memory, request, &reply.as_answer())
-                    })?
-                }
+                Some(question) => frames::ask(context, instance, question).await?,
             };
+            outcome = step(context, instance, other.as_deref_mut(), |state, memory| {
+                wasi::complete(state, memory, request, &reply.as_answer())
+            })?;
         }
     }
 }
@@ -128,6 +159,18 @@ impl Passing {
                 })
                 .collect(),
         }
+    }
+}
+
+fn step<R>(
+    context: &mut Context<'_>,
+    instance: usize,
+    other: Option<&mut [u8]>,
+    run: impl FnOnce(&mut WasiState, &mut [u8]) -> R,
+) -> Result<R> {
+    match other {
+        None => with_state(context, instance, run),
+        Some(memory) => with_state(context, instance, |state, _| run(state, memory)),
     }
 }
 

@@ -37,7 +37,9 @@ pub(crate) fn capture(context: &mut Context<'_>, instance: usize) -> Result<Stat
         tables: collect(&layout.tables, |item| source.table(item))?,
         dropped_data: source.flagged(&layout.dropped_data)?,
         dropped_elements: source.flagged(&layout.dropped_elements)?,
-        wasi: instance_wasi(context, instance).map(Box::new),
+        wasi: instance_wasi(context, instance)
+            .or_else(refuse)?
+            .map(Box::new),
     })
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn apply(context: &mut Context<'_>, instance: usize, state: &St
         target.flag(&layout.dropped_elements, &state.dropped_elements)?;
     }
     if let Some(wasi) = &state.wasi {
-        set_instance_wasi(context, instance, (**wasi).clone());
+        set_instance_wasi(context, instance, (**wasi).clone())?;
     }
     let Some(drop) = layout.drop else {
         return Ok(());

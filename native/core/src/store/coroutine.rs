@@ -213,7 +213,10 @@ impl Coroutine {
             }
             Some(Event::Visited) => Step::Done(Err(Error::internal("an answer nobody awaits"))),
             None if self.future.is_none() => Step::Done(Err(Error::Stopped)),
-            None => Step::Waiting,
+            None => {
+                self.busy = None;
+                Step::Waiting
+            }
         }
     }
 
@@ -284,6 +287,23 @@ impl Coroutine {
         F: FnOnce(&mut [u8], Width) -> R + Send + 'static,
     {
         self.visit(move |context| instances::with_memory(context, instance, visit))
+    }
+
+    /// As [`wasi`](Self::wasi), for what is about its files.
+    ///
+    /// # Errors
+    /// As `wasi`; `BadArgument` if the instance's files are those of the machine.
+    pub fn files<R, F>(&mut self, instance: usize, visit: F) -> Result<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut WasiState) -> R + Send + 'static,
+    {
+        self.visit(move |context| {
+            if instances::is_host(context.data(), instance) {
+                return Err(Error::bad_argument(instances::NOT_VIRTUAL));
+            }
+            instances::wasi(context.data_mut(), instance).map(visit)
+        })
     }
 
     fn command(&mut self, command: Command) -> Step {

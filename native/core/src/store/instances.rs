@@ -6,13 +6,14 @@ use std::sync::Arc;
 use wasmtime::{AsContextMut, Extern, Instance, Memory};
 
 use super::revive::{Begin, Origin, Start};
-use super::{Context, Functions, Instantiate, StoreData, frames, imports};
+use super::{Binding, Context, Functions, Instantiate, StoreData, frames, imports};
 use crate::error::{Error, Result};
 use crate::module::Module;
-use crate::natives;
+use crate::natives::{self, Native};
 use crate::snapshot::{self, Tracked};
 use crate::value::{FuncRef, Signature};
 use crate::wasi::{WasiConfig, WasiState, Width};
+use crate::wasi_host::{HostWasi, HostWorld};
 
 pub(crate) struct InstanceState {
     pub(super) module: Arc<Module>,
@@ -21,7 +22,7 @@ pub(crate) struct InstanceState {
     /// Exports that were asked for before, by their index in the module; those that name functions
     /// for references are not among them.
     exports: Vec<Option<Extern>>,
-    wasi: Wasi,
+    wasi: World,
     /// The WASI state is somebody else's, who has this token.
     lent: Option<u64>,
     pub(super) functions: Option<Arc<Functions>>,
@@ -37,6 +38,25 @@ pub enum Wasi {
     /// The state is made from this when it is first used: most instances never do.
     Config(Box<WasiConfig>),
     State(Box<WasiState>),
+    /// With folders of the machine.
+    Host(Box<HostWasi>),
+}
+
+/// What an instance that exists has behind WASI.
+enum World {
+    Config(Box<WasiConfig>),
+    State(Box<WasiState>),
+    Host(Box<HostWorld>),
+}
+
+impl World {
+    fn new(wasi: Wasi) -> Result<Self> {
+        Ok(match wasi {
+            Wasi::Config(config) => Self::Config(config),
+            Wasi::State(state) => Self::State(state),
+            Wasi::Host(host) => Self::Host(Box::new(host.world()?)),
+        })
+    }
 }
 
 impl Default for Wasi {
@@ -63,6 +83,10 @@ pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate)
     if imports.len() != module.imports().len() {
         return Err(Error::internal("not one binding for each import"));
     }
+    if matches!(wasi, Wasi::Host(_)) {
+        check_host(&module, &imports)?;
+    }
+    let wasi = World::new(wasi)?;
     let mut externs = Vec::with_capacity(imports.len());
     for (import, binding) in imports.into_iter().enumerate() {
         externs.push(imports::bind(
@@ -106,6 +130,28 @@ pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate)
         state.exports.fill(None);
     }
     begun
+}
+
+/// The machine's files are there for 32-bit guests, through preview 1 alone.
+fn check_host(module: &Module, imports: &[Binding]) -> Result<()> {
+    if natives::width(module) == Width::W64 {
+        return Err(Error::bad_argument(
+            "the world of the machine is for modules with a 32-bit memory, and this one has a \
+             64-bit memory",
+        ));
+    }
+    let provided = imports.iter().zip(module.imports());
+    let needy = provided
+        .filter(|(binding, _)| matches!(binding, Binding::Default | Binding::Host))
+        .map(|(_, import)| import)
+        .find(|import| import.native.is_some_and(Native::needs_virtual_files));
+    match needy {
+        Some(import) => Err(Error::bad_argument(format!(
+            "the world of the machine has no import {:?} {:?}, which needs a virtual one",
+            import.module, import.name
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// What an instance's module calls one of its imports.
@@ -272,17 +318,53 @@ pub(crate) fn first_memory(context: &mut Context<'_>, instance: usize) -> Option
 }
 
 /// The instance's own WASI state, if it has one already.
-pub(crate) fn wasi_state(context: &Context<'_>, instance: usize) -> Option<WasiState> {
-    let state = state(context.data(), instance)?;
-    match (&state.wasi, state.lent) {
-        (Wasi::State(state), None) => Some((**state).clone()),
-        _ => None,
+///
+/// # Errors
+/// Names what of the machine is in it.
+pub(crate) fn wasi_state(
+    context: &Context<'_>,
+    instance: usize,
+) -> Result<Option<WasiState>, String> {
+    let state = state(context.data(), instance);
+    match state.map(|state| (&state.wasi, state.lent)) {
+        Some((World::State(state), None)) => Ok(Some((**state).clone())),
+        Some((World::Host(world), _)) => world.capture().map(Some),
+        Some((World::Config(_) | World::State(_), _)) | None => Ok(None),
     }
 }
 
-pub(crate) fn set_wasi_state(context: &mut Context<'_>, instance: usize, wasi: WasiState) {
+/// Gives the instance a WASI state.
+///
+/// # Errors
+/// `BadArgument` if the instance has files of the machine.
+pub(crate) fn set_wasi_state(
+    context: &mut Context<'_>,
+    instance: usize,
+    wasi: WasiState,
+) -> Result<()> {
     if let Some(state) = state_mut(context.data_mut(), instance) {
-        state.wasi = Wasi::State(Box::new(wasi));
+        match &mut state.wasi {
+            World::Host(world) => world.restore(wasi)?,
+            world => *world = World::State(Box::new(wasi)),
+        }
+    }
+    Ok(())
+}
+
+/// Why a virtual world's files are not there.
+pub(super) const NOT_VIRTUAL: &str = "the files of this instance are those of the machine";
+
+/// Whether the instance's files are those of the machine.
+pub(crate) fn is_host(data: &StoreData, instance: usize) -> bool {
+    state(data, instance).is_some_and(|state| matches!(state.wasi, World::Host(_)))
+}
+
+/// The instance's world of the machine.
+pub(crate) fn host_world(data: &mut StoreData, instance: usize) -> Option<&mut HostWorld> {
+    data.touch();
+    match &mut state_mut(data, instance)?.wasi {
+        World::Host(world) => Some(world),
+        World::Config(_) | World::State(_) => None,
     }
 }
 
@@ -290,14 +372,15 @@ pub(crate) fn set_wasi_state(context: &mut Context<'_>, instance: usize, wasi: W
 pub(crate) fn wasi(data: &mut StoreData, instance: usize) -> Result<&mut WasiState> {
     data.touch();
     let state = state_mut(data, instance).ok_or(Error::Stopped)?;
-    if let Wasi::Config(config) = &mut state.wasi {
+    if let World::Config(config) = &mut state.wasi {
         let made = WasiState::new(std::mem::take(&mut **config))
             .map_err(|error| Error::bad_argument(error.to_string()))?;
-        state.wasi = Wasi::State(Box::new(made));
+        state.wasi = World::State(Box::new(made));
     }
     match &mut state.wasi {
-        Wasi::State(state) => Ok(state),
-        Wasi::Config(_) => Err(Error::internal("no WASI state")),
+        World::State(state) => Ok(state),
+        World::Host(world) => Ok(world.inner()),
+        World::Config(_) => Err(Error::internal("no WASI state")),
     }
 }
 
@@ -309,7 +392,10 @@ pub(super) fn lend_wasi(
 ) -> Result<()> {
     data.touch();
     let state = state_mut(data, instance).ok_or(Error::Stopped)?;
-    state.wasi = Wasi::State(Box::new(wasi));
+    if matches!(state.wasi, World::Host(_)) {
+        return Err(Error::bad_argument(NOT_VIRTUAL));
+    }
+    state.wasi = World::State(Box::new(wasi));
     state.lent = Some(token);
     Ok(())
 }
@@ -324,9 +410,9 @@ pub(super) fn return_wasi(
     if state.lent.take_if(|lent| *lent == token).is_none() {
         return Ok(None);
     }
-    match std::mem::take(&mut state.wasi) {
-        Wasi::State(state) => Ok(Some(*state)),
-        Wasi::Config(_) => Ok(None),
+    match std::mem::replace(&mut state.wasi, World::Config(Box::default())) {
+        World::State(state) => Ok(Some(*state)),
+        World::Config(_) | World::Host(_) => Ok(None),
     }
 }
 

@@ -219,6 +219,25 @@ impl Function {
         given.next().is_none().then_some(arguments)
     }
 
+    /// Which of its parameters is the descriptor that it works on, if one is.
+    pub(crate) const fn descriptor(self) -> Option<usize> {
+        match self {
+            Function::ArgsGet
+            | Function::ArgsSizesGet
+            | Function::EnvironGet
+            | Function::EnvironSizesGet
+            | Function::ClockResGet
+            | Function::ClockTimeGet
+            | Function::PollOneoff
+            | Function::ProcExit
+            | Function::ProcRaise
+            | Function::SchedYield
+            | Function::RandomGet => None,
+            Function::PathSymlink => Some(2),
+            _ => Some(0),
+        }
+    }
+
     /// The WebAssembly types of its parameters in a guest of this width.
     pub fn value_types(self, width: Width) -> impl ExactSizeIterator<Item = ValueType> {
         self.params()

@@ -24,6 +24,11 @@ impl<'a> Guest<'a> {
         Guest { bytes, abi }
     }
 
+    /// The whole memory.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.bytes
+    }
+
     /// The bytes that the memory has.
     pub(crate) fn len(&self) -> u64 {
         self.bytes.len() as u64

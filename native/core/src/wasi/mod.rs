@@ -32,6 +32,7 @@ mod state;
 mod stream;
 pub(crate) mod types;
 
+pub(crate) use abi::MAX_PARAMS;
 pub use abi::{Abi, Function, Param, ValueType, Version, Width};
 pub use codec::DecodeError;
 pub use config::{
@@ -67,6 +68,11 @@ pub fn call(
         invocation,
     }
     .run()
+}
+
+/// The arguments of a function, of which missing ones are zero, as wide as its parameters.
+pub(crate) fn arguments(function: Function, abi: Abi, args: &[u64]) -> [u64; MAX_PARAMS] {
+    functions::invocation(function, abi, args).args
 }
 
 /// Goes on with a call that was pending, with the embedder's answer to its request.
