@@ -98,6 +98,7 @@ is_ok(Answer) ->
 
 what_the_machine_refused_is_tried_again(Config) ->
     child_vm:run(Config, fun() ->
+        {module, _} = code:ensure_loaded(wasmbeam_nif),
         %% Not enough for the stacks of the compiler's threads.
         limit_address_space(integer_to_list(child_vm:virtual_bytes() + (16 bsl 20))),
         ?assertMatch({error, {internal, #{message := _}}}, start()),
