@@ -22,9 +22,6 @@
 -export([info/1, handle/4, prefix/3, input_prefix/3]).
 
 -define(PLAIN(Message), {as, <<"message@1.0">>, Message}).
-%% What, with the device, a device of the stack finds changed, and nobody else does.
--define(CONTEXT, [<<"device-key">>, <<"input-prefix">>, <<"output-prefix">>,
-                  <<"pass">>]).
 
 %% @doc All keys are the stack's.
 -spec info(wasmbeam_host:message()) -> map().
@@ -62,7 +59,7 @@ is_of_stack(<<"transform">>, _Message, _Opts) ->
 is_of_stack(Name, Message, Opts) ->
     case wasmbeam_host:get(<<"stack-keys">>, ?PLAIN(Message), Opts) of
         not_found -> true;
-        Keys -> lists:any(fun(Key) -> wasmbeam_path:lowercase(wasmbeam_path:key(Key)) =:= Name end,
+        Keys -> lists:any(fun(Key) -> wasmbeam_path:is_same(wasmbeam_path:key(Key), Name) end,
                           in_order(wasmbeam_host:load(Keys, Opts)))
     end.
 
@@ -94,7 +91,7 @@ run(Mode, Message, Request, Opts) ->
 
 %% Each device with its place.
 devices(Stack) when is_list(Stack) ->
-    {ok, lists:zip([integer_to_binary(N) || N <- lists:seq(1, length(Stack))], Stack)};
+    {ok, numbered(Stack)};
 devices(Stack) when is_map(Stack) ->
     {ok, places(Stack)};
 devices(Stack) ->
@@ -115,80 +112,87 @@ number(Key) ->
     end.
 
 fold(Devices, Message, Request, Opts) ->
-    case pass(1, Devices, Message, Request, Opts) of
+    Context = context(Message, Opts),
+    case pass(1, Devices, Context, Message, Request, Opts) of
         {Status, Result} when is_map(Result), Status =/= error ->
-            {Status, restored(Message, Result, Opts)};
+            {Status, restored(Context, Result, Opts)};
         Outcome ->
             Outcome
     end.
 
-pass(Pass, Devices, Message, Request, Opts) ->
-    Counted = wasmbeam_host:set(Message, #{<<"pass">> => Pass}, Opts),
-    case fold_devices(Devices, Message, Counted, Request, Opts) of
+pass(Pass, Devices, Context, Message, Request, Opts) ->
+    case fold_devices(Devices, #{<<"pass">> => Pass}, Context, Message, Request, Opts) of
         {pass, Next} ->
             case wasmbeam_host:get(<<"allow-multipass">>, ?PLAIN(Message), true, Opts) of
                 Refused when Refused =:= false; Refused =:= <<"false">> -> {pass, Next};
-                _ -> pass(Pass + 1, Devices, restored_device(Message, Next, Opts), Request, Opts)
+                _ -> pass(Pass + 1, Devices, Context, Next, Request, Opts)
             end;
         Outcome ->
             Outcome
     end.
 
-fold_devices([{Place, Device} | Devices], Stack, Message, Request, Opts) ->
-    Placed = placed(Place, Device, Stack, Message, Opts),
+%% `Updates' come with the first device.
+fold_devices([{Place, Device} | Devices], Updates, Context, Message, Request, Opts) ->
+    Placed = placed(Place, Device, Updates, Context, Message, Opts),
     case wasmbeam_host:resolve(Placed, Request, Opts) of
-        {ok, Next} when is_map(Next) -> fold_devices(Devices, Stack, Next, Request, Opts);
+        {ok, Next} when is_map(Next) -> fold_devices(Devices, #{}, Context, Next, Request, Opts);
         {ok, Value} -> {ok, Value};
         {skip, Next} -> {ok, Next};
         {pass, Next} -> {pass, Next};
-        {error, not_found} -> fold_devices(Devices, Stack, Placed, Request, Opts);
+        {error, not_found} -> fold_devices(Devices, #{}, Context, Placed, Request, Opts);
         {error, Reason} -> {error, located(Place, Reason)}
     end;
-fold_devices([], _Stack, Message, _Request, _Opts) ->
+fold_devices([], _Updates, _Context, Message, _Request, _Opts) ->
     {ok, Message}.
 
 map(Devices, Message, Request, Opts) ->
-    map(Devices, Message, Request, #{}, Opts).
+    map(Devices, context(Message, Opts), Message, Request, #{}, Opts).
 
-map([{Place, Device} | Devices], Message, Request, Results, Opts) ->
-    case wasmbeam_host:resolve(placed(Place, Device, Message, Message, Opts), Request, Opts) of
-        {ok, Result} -> map(Devices, Message, Request, Results#{Place => Result}, Opts);
+map([{Place, Device} | Devices], Context, Message, Request, Results, Opts) ->
+    Placed = placed(Place, Device, #{}, Context, Message, Opts),
+    case wasmbeam_host:resolve(Placed, Request, Opts) of
+        {ok, Result} -> map(Devices, Context, Message, Request, Results#{Place => Result}, Opts);
         {error, Reason} when Reason =/= not_found -> {error, located(Place, Reason)};
-        _ -> map(Devices, Message, Request, Results, Opts)
+        _ -> map(Devices, Context, Message, Request, Results, Opts)
     end;
-map([], _Message, _Request, Results, _Opts) ->
+map([], _Context, _Message, _Request, Results, _Opts) ->
     {ok, Results}.
 
 %% The innermost stack knows best.
 located(Place, #{<<"class">> := _} = Fault) -> maps:merge(#{<<"device-key">> => Place}, Fault);
 located(_Place, Reason) -> Reason.
 
-%% The message as the device in that place sees it; `Stack' is the message as the stack got it.
-placed(Place, Device, Stack, Message, Opts) ->
-    wasmbeam_host:replace(Message, #{
-        <<"device">> => Device,
-        <<"device-key">> => Place,
-        <<"input-prefix">> => own_prefix(<<"input-prefix">>, Place, Stack, Opts),
-        <<"output-prefix">> => own_prefix(<<"output-prefix">>, Place, Stack, Opts)
-    }, Opts).
+%% What a stack changes while its devices run.
+context(Message, Opts) ->
+    Get = fun(Key) -> wasmbeam_host:get(Key, ?PLAIN(Message), unset, Opts) end,
+    Prefixes = [{Key, Get(Key), wasmbeam_host:load(Get(<<Key/binary, "es">>), Opts)}
+                || Key <- [<<"input-prefix">>, <<"output-prefix">>]],
+    #{before => #{<<"device">> => wasmbeam_host:device(Message, Opts), <<"pass">> => Get(<<"pass">>),
+                  <<"device-key">> => Get(<<"device-key">>)},
+      %% Where all places have the same one, it is the message's own.
+      prefixes => [{Key, All, numbered(Places)} || {Key, All, Places} <- Prefixes,
+                                                   Places =/= unset]}.
 
-own_prefix(Key, Place, Stack, Opts) ->
-    case wasmbeam_host:get([<<Key/binary, "es">>, Place], ?PLAIN(Stack), Opts) of
-        not_found -> wasmbeam_host:get(Key, ?PLAIN(Stack), unset, Opts);
-        Prefix -> Prefix
-    end.
+%% The message as the device in that place sees it.
+placed(Place, Device, Updates, #{prefixes := Prefixes}, Message, Opts) ->
+    Own = lists:foldl(fun({Key, All, Places}, Acc) -> Acc#{Key => of_place(Place, Places, All)} end,
+                      Updates#{<<"device">> => Device, <<"device-key">> => Place}, Prefixes),
+    wasmbeam_host:replace(Message, Own, Opts).
 
-restored(Before, Message, Opts) ->
-    restored(?CONTEXT, Before, Message, Opts).
+of_place(Place, [{Place, Prefix} | _], _All) -> Prefix;
+of_place(Place, [_ | Places], All) -> of_place(Place, Places, All);
+of_place(_Place, [], All) -> All.
 
-restored_device(Before, Message, Opts) ->
-    restored(?CONTEXT -- [<<"pass">>], Before, Message, Opts).
+numbered(List) when is_list(List) ->
+    lists:zip([integer_to_binary(N) || N <- lists:seq(1, length(List))], List);
+numbered(Message) when is_map(Message) ->
+    maps:to_list(Message);
+numbered(_Other) ->
+    [].
 
-restored(Keys, Before, Message, Opts) ->
-    Values = maps:from_list(
-        [{Key, wasmbeam_host:get(Key, ?PLAIN(Before), unset, Opts)} || Key <- Keys]),
-    Device = wasmbeam_host:device(Before, Opts),
-    wasmbeam_host:replace(Message, Values#{<<"device">> => Device}, Opts).
+restored(#{before := Before, prefixes := Prefixes}, Message, Opts) ->
+    All = maps:from_list([{Key, Own} || {Key, Own, _} <- Prefixes]),
+    wasmbeam_host:replace(Message, maps:merge(Before, All), Opts).
 
 %% A message that answers each place with itself, of that device.
 transformer(Message) ->
@@ -198,7 +202,7 @@ transformer(Message) ->
                 wasmbeam_fault:new(not_found, "no device ~ts in the device-stack", [Place]);
             Device ->
                 Loaded = wasmbeam_host:load(Device, Opts),
-                {ok, placed(Place, Loaded, Message, Message, Opts)}
+                {ok, placed(Place, Loaded, #{}, context(Message, Opts), Message, Opts)}
         end
     end,
     #{<<"device">> => #{info => fun() -> #{handler => Handler} end}}.

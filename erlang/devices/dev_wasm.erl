@@ -55,9 +55,8 @@ start(Message, Request, Opts) ->
 
 with_instance(Instance, Imports, Message, Request, Opts) ->
     Prefix = dev_stack:prefix(Message, Request, Opts),
-    UsesWasi = [true || {func, "wasi_snapshot_preview1", _, _} <- Imports] =/= [],
     wasmbeam_host:private_set(Message, #{
-        <<Prefix/binary, "/uses-wasi">> => UsesWasi,
+        <<Prefix/binary, "/imports">> => imports(Imports),
         <<Prefix/binary, "/instance">> => Instance,
         <<Prefix/binary, "/import-resolver">> => fun ?MODULE:default_import_resolver/3,
         <<Prefix/binary, "/read">> =>
@@ -65,6 +64,14 @@ with_instance(Instance, Imports, Message, Request, Opts) ->
         <<Prefix/binary, "/write">> =>
             fun(Offset, Bytes) -> hb_beamr_io:write(Instance, Offset, Bytes) end
     }, Opts).
+
+imports(Imports) ->
+    Modules = [Module || {func, Module, _, _} <- Imports],
+    case lists:member("wasi_snapshot_preview1", Modules) of
+        true -> wasi;
+        false when Modules =:= [] -> none;
+        false -> other
+    end.
 
 %% @doc Calls a function of the guest.
 -spec compute(message(), message(), opts()) -> wasmbeam_host:outcome().
@@ -90,25 +97,32 @@ call(Message, Request, Opts) ->
 
 call(Function, Parameters, Message, Request, Opts) ->
     Prefix = dev_stack:prefix(Message, Request, Opts),
-    Resolver = wasmbeam_host:private_get(<<Prefix/binary, "/import-resolver">>, Message, Opts),
-    Instance = wasmbeam_host:private_get(<<Prefix/binary, "/instance">>, Message, Opts),
-    UsesWasi = wasmbeam_host:private_get(<<Prefix/binary, "/uses-wasi">>, Message, Opts) =:= true,
-    Outcome = case UsesWasi andalso dev_wasi_native:serves(Prefix, Resolver, Message, Opts) of
-        true -> dev_wasi_native:call(Instance, Function, Parameters, Prefix, Message, Opts);
-        false -> hb_beamr:call(Instance, Function, Parameters, Resolver, Message, Opts)
+    Private = fun(Key) -> wasmbeam_host:private_get([Prefix, Key], Message, Opts) end,
+    Resolver = Private(<<"import-resolver">>),
+    Instance = Private(<<"instance">>),
+    Imports = Private(<<"imports">>),
+    Outcome = case Imports of
+        none ->
+            hb_beamr:call(Instance, Function, Parameters, undefined, Message, Opts);
+        _ ->
+            case Imports =:= wasi
+                     andalso dev_wasi_native:serves(Prefix, Resolver, Message, Opts) of
+                true -> dev_wasi_native:call(Instance, Function, Parameters, Prefix, Message, Opts);
+                false -> hb_beamr:call(Instance, Function, Parameters, Resolver, Message, Opts)
+            end
     end,
     case Outcome of
-        {ok, Results, Next} -> {ok, results(Results, UsesWasi, Prefix, Next, Opts)};
+        {ok, Results, Next} -> {ok, results(Results, Imports, Prefix, Next, Opts)};
         {error, throw, {exit, 0}, _Stack, Next} ->
-            {ok, results([], UsesWasi, Prefix, Next, Opts)};
+            {ok, results([], Imports, Prefix, Next, Opts)};
         {error, {exit, #{status := 0}}, Next} ->
-            {ok, results([], UsesWasi, Prefix, Next, Opts)};
+            {ok, results([], Imports, Prefix, Next, Opts)};
         Failure -> dev_wasm_call:fault(Failure)
     end.
 
-results(Results, true, Prefix, Message, Opts) ->
+results(Results, wasi, Prefix, Message, Opts) ->
     results(Results, Prefix, dev_wasi_world:settle(Prefix, Message, Opts), Opts);
-results(Results, false, Prefix, Message, Opts) ->
+results(Results, _Imports, Prefix, Message, Opts) ->
     results(Results, Prefix, Message, Opts).
 
 results(Results, Prefix, Message, Opts) ->
@@ -189,8 +203,14 @@ normalize(Message, Request, Opts) ->
         _Instance -> {ok, Message}
     end,
     case Ready of
-        {ok, Restored} -> {ok, wasmbeam_host:set(Restored, #{<<"snapshot">> => unset}, Opts)};
+        {ok, Restored} -> {ok, without_snapshot(Restored, Opts)};
         {error, _} = Error -> Error
+    end.
+
+without_snapshot(Message, Opts) ->
+    case wasmbeam_host:get(<<"snapshot">>, ?PLAIN(Message), Opts) of
+        not_found -> Message;
+        _Snapshot -> wasmbeam_host:set(Message, #{<<"snapshot">> => unset}, Opts)
     end.
 
 restore(Message, Request, Opts) ->
@@ -229,7 +249,7 @@ terminate(Message, Request, Opts) ->
             _ = hb_beamr:stop(Instance),
             Prefix = dev_stack:prefix(Message, Request, Opts),
             Keys = [<<"instance">>, <<"import-resolver">>, <<"read">>, <<"write">>,
-                    <<"uses-wasi">>, <<"wasi-world">>],
+                    <<"imports">>, <<"wasi-world">>],
             Unset = maps:from_list([{<<Prefix/binary, "/", Key/binary>>, unset} || Key <- Keys]),
             {ok, wasmbeam_host:private_set(Message, Unset, Opts)}
     end.
@@ -238,4 +258,4 @@ terminate(Message, Request, Opts) ->
 -spec instance(message(), message(), opts()) -> hb_beamr:handle() | not_found.
 instance(Message, Request, Opts) ->
     Prefix = dev_stack:prefix(Message, Request, Opts),
-    wasmbeam_host:private_get(<<Prefix/binary, "/instance">>, Message, Opts).
+    wasmbeam_host:private_get([Prefix, <<"instance">>], Message, Opts).

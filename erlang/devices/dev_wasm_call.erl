@@ -9,8 +9,9 @@
 -spec find(wasmbeam_host:message(), wasmbeam_host:message(), wasmbeam_host:opts()) ->
     {ok, binary(), [term()]} | {error, term()}.
 find(Message, Request, Opts) ->
-    Function = first(<<"function">>, Message, Request, Opts),
-    Parameters = wasmbeam_host:load(first(<<"parameters">>, Message, Request, Opts), Opts),
+    Places = places(wasmbeam_host:get(<<"body">>, ?PLAIN(Request), Opts), Message, Request),
+    Function = first(<<"function">>, Places, Opts),
+    Parameters = wasmbeam_host:load(first(<<"parameters">>, Places, Opts), Opts),
     case {Function, list(Parameters)} of
         {Name, {ok, List}} when is_binary(Name) ->
             {ok, Name, List};
@@ -25,15 +26,15 @@ find(Message, Request, Opts) ->
                                [Name, Parameters, 10])
     end.
 
-first(Key, Message, Request, Opts) ->
-    first([{Request, [<<"body">>, Key]}, {Request, Key}, {Message, Key}], Opts).
+places(Body, Message, Request) when is_map(Body) -> [Body, Request, Message];
+places(_NoMessage, Message, Request) -> [Request, Message].
 
-first([{Message, Path} | Places], Opts) ->
-    case wasmbeam_host:get(Path, ?PLAIN(Message), Opts) of
-        not_found -> first(Places, Opts);
+first(Key, [Message | Places], Opts) ->
+    case wasmbeam_host:get(Key, ?PLAIN(Message), Opts) of
+        not_found -> first(Key, Places, Opts);
         Value -> Value
     end;
-first([], _Opts) ->
+first(_Key, [], _Opts) ->
     not_found.
 
 %% A list may come back from a store as a message with numbered keys.

@@ -22,11 +22,11 @@ find(Device, _Opts) when is_map(Device) ->
 find(_Name, _Opts) ->
     error.
 
+find(Name, OfCall, OfNode) when map_size(OfCall) =:= 0, map_size(OfNode) =:= 0 ->
+    own(Name);
 find(Name, OfCall, OfNode) ->
-    Lowercase = wasmbeam_path:lowercase(Name),
-    Own = own(Lowercase),
-    case first(Name, Lowercase, [OfCall, OfNode]) of
-        error when Own =/= error -> {ok, Own};
+    case first(Name, wasmbeam_path:lowercase(Name), [OfCall, OfNode]) of
+        error -> own(Name);
         Found -> Found
     end.
 
@@ -45,16 +45,25 @@ first(Name, Lowercase, [_ | Others]) ->
 first(_Name, _Lowercase, []) ->
     error.
 
-own(<<"message@1.0">>) -> dev_message;
-own(<<"stack@1.0">>) -> dev_stack;
-own(<<"multipass@1.0">>) -> dev_multipass;
-own(<<"wasm-64@1.0">>) -> dev_wasm;
-own(<<"wasi@1.0">>) -> dev_wasi;
-own(<<"json-iface@1.0">>) -> dev_json_iface;
-own(<<"patch@1.0">>) -> dev_patch;
-own(<<"delegated-compute@1.0">>) -> dev_delegated_compute;
-own(<<"genesis-wasm@1.0">>) -> dev_genesis_wasm;
-own(_) -> error.
+%% As they are mostly written first.
+own(<<"WASM-64@1.0">>) -> {ok, dev_wasm};
+own(<<"WASI@1.0">>) -> {ok, dev_wasi};
+own(<<"JSON-Iface@1.0">>) -> {ok, dev_json_iface};
+own(<<"Multipass@1.0">>) -> {ok, dev_multipass};
+own(<<"stack@1.0">>) -> {ok, dev_stack};
+own(<<"message@1.0">>) -> {ok, dev_message};
+own(Name) -> own_lowercase(wasmbeam_path:lowercase(Name)).
+
+own_lowercase(<<"message@1.0">>) -> {ok, dev_message};
+own_lowercase(<<"stack@1.0">>) -> {ok, dev_stack};
+own_lowercase(<<"multipass@1.0">>) -> {ok, dev_multipass};
+own_lowercase(<<"wasm-64@1.0">>) -> {ok, dev_wasm};
+own_lowercase(<<"wasi@1.0">>) -> {ok, dev_wasi};
+own_lowercase(<<"json-iface@1.0">>) -> {ok, dev_json_iface};
+own_lowercase(<<"patch@1.0">>) -> {ok, dev_patch};
+own_lowercase(<<"delegated-compute@1.0">>) -> {ok, dev_delegated_compute};
+own_lowercase(<<"genesis-wasm@1.0">>) -> {ok, dev_genesis_wasm};
+own_lowercase(_) -> error.
 
 %% Modules are loaded when they are first called, and what is not loaded exports nothing.
 loaded(Module) ->

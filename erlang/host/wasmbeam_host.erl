@@ -12,6 +12,9 @@
 -export([private_get/3, private_set/3, cache_write/2, cache_read/2, option/3, is_device/3]).
 -export([current/0, choose/1]).
 
+%% Every access goes through it.
+-compile({inline, [current/0]}).
+
 -export_type([message/0, base/0, path/0, request/0, opts/0, device/0, id/0, updates/0, outcome/0]).
 
 -type message() :: #{binary() => term()}.
@@ -31,6 +34,7 @@
 
 -callback get(path(), base(), Default :: term(), opts()) -> term().
 -callback set(message(), updates(), opts()) -> message().
+-callback replace(message(), updates(), opts()) -> message().
 -callback resolve(base(), request(), opts()) -> outcome().
 -callback load(term(), opts()) -> term().
 -callback private_get(path(), message(), opts()) -> term() | not_found.
@@ -45,7 +49,7 @@
 %% @equiv get(Path, Base, not_found, Opts)
 -spec get(path(), base(), opts()) -> term() | not_found.
 get(Path, Base, Opts) ->
-    get(Path, Base, not_found, Opts).
+    (current()):get(Path, Base, not_found, Opts).
 
 %% @doc The value that a path leads to, or the default where it leads nowhere.
 -spec get(path(), base(), Default :: term(), opts()) -> term().
@@ -67,14 +71,7 @@ set(Message, Updates, Opts) ->
 %% @doc As {@link set/3}, but nothing of what was there remains.
 -spec replace(message(), updates(), opts()) -> message().
 replace(Message, Updates, Opts) ->
-    Host = current(),
-    %% Anything else than a message takes the place of what is there.
-    Merged = maps:filter(fun(_Path, Value) -> is_map(Value) end, Updates),
-    Cleared = case map_size(Merged) of
-        0 -> Message;
-        _ -> Host:set(Message, maps:map(fun(_Path, _Value) -> unset end, Merged), Opts)
-    end,
-    Host:set(Cleared, Updates, Opts).
+    (current()):replace(Message, Updates, Opts).
 
 %% @doc Follows the path of a request, key by key: each is resolved by the device of the message
 %% that the one before led to.

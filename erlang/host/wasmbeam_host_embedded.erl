@@ -3,14 +3,23 @@
 
 -behaviour(wasmbeam_host).
 
--export([get/4, set/3, resolve/3, load/2, private_get/3, private_set/3, cache_write/2,
+-export([get/4, set/3, replace/3, resolve/3, load/2, private_get/3, private_set/3, cache_write/2,
          cache_read/2, option/3, is_device/3]).
 
 -define(PRIVATE, <<"priv">>).
 
 %% @doc See {@link wasmbeam_host:get/4}.
 -spec get(wasmbeam_host:path(), wasmbeam_host:base(), term(), wasmbeam_host:opts()) -> term().
+get(Key, {as, <<"message@1.0">>, Message} = Base, Default, Opts) when is_map(Message) ->
+    case wasmbeam_path:is_plain(Key) andalso wasmbeam_message:find(Key, Message) of
+        {ok, Value} -> Value;
+        error -> Default;
+        false -> resolved(Key, Base, Default, Opts)
+    end;
 get(Path, Base, Default, Opts) ->
+    resolved(Path, Base, Default, Opts).
+
+resolved(Path, Base, Default, Opts) ->
     case wasmbeam_resolver:resolve(Base, Path, Opts) of
         {ok, Value} -> Value;
         _ -> Default
@@ -29,6 +38,26 @@ set_path([Key | _] = Keys, Value, Message) ->
         true -> error({private_key, Key})
     end.
 
+%% @doc See {@link wasmbeam_host:replace/3}.
+-spec replace(wasmbeam_host:message(), wasmbeam_host:updates(), wasmbeam_host:opts()) ->
+    wasmbeam_host:message().
+replace(Message, Updates, _Opts) ->
+    maps:fold(fun replace_path/3, Message, Updates).
+
+replace_path(Path, Value, Message) ->
+    case wasmbeam_path:is_plain(Path) of
+        true when is_map_key(Path, Message), Value =/= unset ->
+            Message#{Path := Value};
+        true ->
+            wasmbeam_message:replace(Message, [Path], Value);
+        false ->
+            [Key | _] = Keys = wasmbeam_path:keys(Path),
+            case wasmbeam_path:is_private(Key) of
+                false -> wasmbeam_message:replace(Message, Keys, Value);
+                true -> error({private_key, Key})
+            end
+    end.
+
 %% @doc See {@link wasmbeam_host:resolve/3}.
 -spec resolve(wasmbeam_host:base(), wasmbeam_host:request(), wasmbeam_host:opts()) ->
     wasmbeam_host:outcome().
@@ -42,8 +71,21 @@ load(Value, _Opts) ->
 
 %% @doc See {@link wasmbeam_host:private_get/3}.
 -spec private_get(wasmbeam_host:path(), wasmbeam_host:message(), wasmbeam_host:opts()) -> term().
-private_get(Path, Message, _Opts) ->
-    private_value(wasmbeam_path:keys(Path), maps:get(?PRIVATE, Message, #{})).
+private_get(Path, #{?PRIVATE := Part}, _Opts) ->
+    private_at(Path, Part);
+private_get(Path, _Message, _Opts) ->
+    private_at(Path, #{}).
+
+%% Mostly there, and written like this.
+private_at([<<>>, Key], Part) when is_map_key(Key, Part) ->
+    map_get(Key, Part);
+private_at([Prefix, Key] = Path, Part) ->
+    case Part of
+        #{Prefix := #{Key := Value}} -> Value;
+        #{} -> private_value(wasmbeam_path:keys(Path), Part)
+    end;
+private_at(Path, Part) ->
+    private_value(wasmbeam_path:keys(Path), Part).
 
 private_value([], Value) ->
     Value;

@@ -5,7 +5,7 @@
 -behaviour(wasmbeam_host).
 
 -export([find/0]).
--export([get/4, set/3, resolve/3, load/2, private_get/3, private_set/3, cache_write/2,
+-export([get/4, set/3, replace/3, resolve/3, load/2, private_get/3, private_set/3, cache_write/2,
          cache_read/2, option/3, is_device/3]).
 
 -define(RESOLVER, {wasmbeam, hyperbeam_resolver}).
@@ -50,6 +50,18 @@ get(Path, Base, Default, Opts) ->
     wasmbeam_host:message().
 set(Message, Updates, Opts) ->
     (resolver()):set(Message, Updates, opts(Opts)).
+
+%% @doc See {@link wasmbeam_host:replace/3}. Anything else than a message takes the place of what is
+%% there by itself.
+-spec replace(wasmbeam_host:message(), wasmbeam_host:updates(), wasmbeam_host:opts()) ->
+    wasmbeam_host:message().
+replace(Message, Updates, Opts) ->
+    Merged = maps:filter(fun(_Path, Value) -> is_map(Value) end, Updates),
+    Cleared = case map_size(Merged) of
+        0 -> Message;
+        _ -> set(Message, maps:map(fun(_Path, _Value) -> unset end, Merged), Opts)
+    end,
+    set(Cleared, Updates, Opts).
 
 %% @doc See {@link wasmbeam_host:resolve/3}.
 -spec resolve(wasmbeam_host:base(), wasmbeam_host:request(), wasmbeam_host:opts()) ->

@@ -1,7 +1,7 @@
 %% @doc Messages as plain maps with binary keys: what is in them, without any device.
 -module(wasmbeam_message).
 
--export([find/2, set/3, merge/2, public_keys/1, public/1]).
+-export([find/2, set/3, replace/3, merge/2, public_keys/1, public/1]).
 
 %% @doc The value of a key, which is found whatever its case; in a list its position is the key.
 -spec find(binary(), wasmbeam_host:message() | list()) -> {ok, term()} | error.
@@ -27,18 +27,16 @@ nth(_Position, _) -> error.
 
 %% The key of the message that differs in case only.
 same_key(Key, Message) ->
-    Size = byte_size(Key),
-    case [Each || Each <- maps:keys(Message), byte_size(Each) =:= Size] of
-        [] -> error;
-        Candidates -> same_lowercase(wasmbeam_path:lowercase(Key), Candidates)
-    end.
+    same_key(Key, byte_size(Key), maps:keys(Message)).
 
-same_lowercase(Lowercase, [Key | Keys]) ->
-    case wasmbeam_path:lowercase(Key) of
-        Lowercase -> {ok, Key};
-        _ -> same_lowercase(Lowercase, Keys)
+same_key(Key, Size, [Other | Keys]) when byte_size(Other) =:= Size ->
+    case wasmbeam_path:is_same(Key, Other) of
+        true -> {ok, Other};
+        false -> same_key(Key, Size, Keys)
     end;
-same_lowercase(_Lowercase, []) ->
+same_key(Key, Size, [_ | Keys]) ->
+    same_key(Key, Size, Keys);
+same_key(_Key, _Size, []) ->
     error.
 
 %% @doc The message with a value at a path, or without it if the value is `unset'. A message is
@@ -56,6 +54,21 @@ set(Message, [Key | Keys], Value) ->
         #{} when Value =:= unset -> Message;
         #{} -> Message#{Present => set(#{}, Keys, Value)}
     end.
+
+%% @doc As {@link set/3}, but a message takes the place of the one that is there.
+-spec replace(wasmbeam_host:message(), [binary(), ...], term()) -> wasmbeam_host:message().
+replace(Message, Keys, unset) ->
+    set(Message, Keys, unset);
+replace(Message, [Key], Value) ->
+    Message#{present_key(Key, Message) => Value};
+replace(Message, [Key | Keys], Value) ->
+    Present = present_key(Key, Message),
+    Inner = case Message of
+        #{Present := Map} when is_map(Map) -> Map;
+        #{Present := [_ | _] = List} -> numbered(List);
+        #{} -> #{}
+    end,
+    Message#{Present => replace(Inner, Keys, Value)}.
 
 present_key(Key, Message) when is_map_key(Key, Message) ->
     Key;

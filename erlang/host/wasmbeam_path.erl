@@ -1,14 +1,20 @@
 %% @doc Paths into messages: `a/b/c', or a list of keys.
 -module(wasmbeam_path).
 
--export([keys/1, key/1, to_binary/1, is_id/1, is_private/1, lowercase/1]).
+-export([keys/1, key/1, to_binary/1, is_id/1, is_private/1, is_plain/1, is_same/2,
+         lowercase/1]).
 
 %% @doc The keys of a path; none for an empty one.
 -spec keys(wasmbeam_host:path()) -> [binary()].
 keys(Path) when is_binary(Path) ->
     split(Path, 0, 0, Path);
-keys(Path) when is_list(Path) ->
-    lists:append([keys(key(Key)) || Key <- Path]);
+keys([Key | Path]) ->
+    case keys(key(Key)) of
+        [Single] -> [Single | keys(Path)];
+        Keys -> Keys ++ keys(Path)
+    end;
+keys([]) ->
+    [];
 keys(Path) ->
     keys(key(Path)).
 
@@ -56,6 +62,30 @@ is_private(<<P, R, I, V, _/binary>>) when P =:= $p; P =:= $P ->
     lowercase(<<P, R, I, V>>) =:= <<"priv">>;
 is_private(_) ->
     false.
+
+%% @doc Whether that is one key, in lower case, that means nothing but what a map has under it: most
+%% are, and can be looked up at once.
+-spec is_plain(wasmbeam_host:path()) -> boolean().
+is_plain(<<"priv", _/binary>>) -> false;
+is_plain(<<"id">>) -> false;
+is_plain(<<"keys">>) -> false;
+is_plain(<<"get">>) -> false;
+is_plain(<<"set">>) -> false;
+is_plain(<<"remove">>) -> false;
+is_plain(<<_, _/binary>> = Key) -> is_one_lowercase(Key);
+is_plain(_) -> false.
+
+is_one_lowercase(<<Char, _/binary>>) when Char =:= $/; Char >= $A, Char =< $Z -> false;
+is_one_lowercase(<<_, Rest/binary>>) -> is_one_lowercase(Rest);
+is_one_lowercase(<<>>) -> true.
+
+%% @doc Whether two keys differ in case only, or not at all.
+-spec is_same(binary(), binary()) -> boolean().
+is_same(<<Char, Rest/binary>>, <<Char, Other/binary>>) -> is_same(Rest, Other);
+is_same(<<A, Rest/binary>>, <<B, Other/binary>>) ->
+    lowercase_char(A) =:= lowercase_char(B) andalso is_same(Rest, Other);
+is_same(<<>>, <<>>) -> true;
+is_same(_, _) -> false.
 
 %% @doc Keys are compared without case, and only that of ASCII letters.
 -spec lowercase(binary()) -> binary().

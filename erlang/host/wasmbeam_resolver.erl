@@ -200,26 +200,45 @@ is_offered(_Key, Name, #{exports := Exports} = Info) ->
 is_offered(_Key, Name, Info) ->
     not is_among(Name, maps:get(excludes, Info, [])).
 
-is_among(Name, Keys) ->
-    lists:any(fun(Key) -> Key =:= Name orelse name(wasmbeam_path:key(Key)) =:= Name end, Keys).
+is_among(Name, [Name | _]) -> true;
+is_among(Name, [Key | Keys]) when is_binary(Key) -> name(Key) =:= Name orelse is_among(Name, Keys);
+is_among(Name, [_ | Keys]) -> is_among(Name, Keys);
+is_among(_Name, []) -> false.
 
 %% The function that a key is resolved by: keys are made of words with hyphens.
 name(Key) ->
-    Text = binary:replace(wasmbeam_path:lowercase(Key), <<"-">>, <<"_">>, [global]),
-    try binary_to_existing_atom(Text, utf8)
+    try binary_to_existing_atom(underscored(Key), utf8)
     catch error:badarg -> undefined
     end.
 
+underscored(Key) ->
+    case is_name(Key) of
+        true -> Key;
+        false -> << <<(underscore(Char))>> || <<Char>> <= wasmbeam_path:lowercase(Key) >>
+    end.
+
+is_name(<<Char, Rest/binary>>) when Char =/= $-, Char < $A orelse Char > $Z -> is_name(Rest);
+is_name(<<>>) -> true;
+is_name(_) -> false.
+
+underscore($-) -> $_;
+underscore(Char) -> Char.
+
 function(Device, _Key, Name) when is_atom(Device) ->
-    case [Arity || Arity <- [3, 2, 1, 0], erlang:function_exported(Device, Name, Arity)] of
-        [Arity | _] -> {fun Device:Name/Arity, Arity};
-        [] -> false
-    end;
+    exported(Device, Name, 3);
 function(Device, Key, Name) ->
     case Device of
         #{Key := Function} when is_function(Function) -> arity(Function);
         #{Name := Function} when is_function(Function) -> arity(Function);
         #{} -> false
+    end.
+
+exported(_Device, _Name, Arity) when Arity < 0 ->
+    false;
+exported(Device, Name, Arity) ->
+    case erlang:function_exported(Device, Name, Arity) of
+        true -> {fun Device:Name/Arity, Arity};
+        false -> exported(Device, Name, Arity - 1)
     end.
 
 arity(Function) ->
