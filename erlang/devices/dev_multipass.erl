@@ -4,6 +4,8 @@
 -export([info/1, handle/4]).
 
 -define(PLAIN(Message), {as, <<"message@1.0">>, Message}).
+%% A message says how many, and must not keep its node forever.
+-define(MAX_PASSES, 1000).
 
 %% @doc All keys do the same.
 -spec info(wasmbeam_host:message()) -> map().
@@ -28,6 +30,9 @@ handle(Key, Message, Request, Opts) ->
             outcome(Pass, Passes, Message)
     end.
 
+outcome(_Pass, Passes, _Message) when is_integer(Passes), Passes > ?MAX_PASSES ->
+    wasmbeam_fault:new(bad_argument, "expected no more than ~b passes, not ~0tP",
+                       [?MAX_PASSES, Passes, 10]);
 outcome(Pass, Passes, Message) when is_integer(Pass), is_integer(Passes), Pass < Passes ->
     {pass, Message};
 outcome(Pass, Passes, Message) when is_integer(Pass), is_integer(Passes) ->

@@ -19,7 +19,7 @@
 %% `transform/Place/key' resolves a key by one device of the stack.
 -module(dev_stack).
 
--export([info/1, handle/4, prefix/3, input_prefix/3]).
+-export([info/1, handle/4, prefix/3, input_prefix/3, output_prefix/3]).
 
 -define(PLAIN(Message), {as, <<"message@1.0">>, Message}).
 
@@ -32,6 +32,12 @@ info(_Message) ->
 -spec prefix(wasmbeam_host:message(), wasmbeam_host:message(), wasmbeam_host:opts()) -> binary().
 prefix(Message, _Request, Opts) ->
     wasmbeam_host:get(<<"output-prefix">>, ?PLAIN(Message), <<>>, Opts).
+
+%% @equiv prefix(Message, Request, Opts)
+-spec output_prefix(wasmbeam_host:message(), wasmbeam_host:message(), wasmbeam_host:opts()) ->
+    binary().
+output_prefix(Message, Request, Opts) ->
+    prefix(Message, Request, Opts).
 
 %% @doc What devices put before the paths that they read: `input-prefix'.
 -spec input_prefix(wasmbeam_host:message(), wasmbeam_host:message(), wasmbeam_host:opts()) ->

@@ -20,7 +20,7 @@
 -module(dev_wasm).
 
 -export([info/2, init/3, compute/3, import/3, snapshot/3, normalize/3, terminate/3, instance/3]).
--export([default_import_resolver/3]).
+-export([default_import_resolver/3, cache_wasm_image/1, cache_wasm_image/2]).
 
 -define(PLAIN(Message), {as, <<"message@1.0">>, Message}).
 
@@ -31,6 +31,18 @@
 -spec info(message(), opts()) -> map().
 info(_Message, _Opts) ->
     #{exports => [init, compute, import, snapshot, normalize, terminate], excludes => [instance]}.
+
+%% @equiv cache_wasm_image(File, #{})
+-spec cache_wasm_image(file:filename_all()) -> message().
+cache_wasm_image(File) ->
+    cache_wasm_image(File, #{}).
+
+%% @doc A message of this device with an image out of a file, for people at a shell.
+-spec cache_wasm_image(file:filename_all(), opts()) -> message().
+cache_wasm_image(File, Opts) ->
+    {ok, Image} = file:read_file(File),
+    {ok, Id} = wasmbeam_host:cache_write(#{<<"body">> => Image}, Opts),
+    #{<<"device">> => <<"WASM-64@1.0">>, <<"image">> => Id}.
 
 %% @doc Starts an instance.
 -spec init(message(), message(), opts()) -> wasmbeam_host:outcome().

@@ -60,6 +60,7 @@ get(Path, Base, Default, Opts) ->
 %% have that in a key.
 -spec device(message(), opts()) -> device() | unset.
 device(#{<<"device">> := Device}, Opts) -> load(Device, Opts);
+device(#{device := Device}, Opts) -> load(Device, Opts);
 device(Message, _Opts) when is_map(Message) -> unset.
 
 %% @doc The message with other values at these paths. A message is merged into the one that is

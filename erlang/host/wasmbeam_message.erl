@@ -3,7 +3,8 @@
 
 -export([find/2, set/3, replace/3, merge/2, public_keys/1, public/1]).
 
-%% @doc The value of a key, which is found whatever its case; in a list its position is the key.
+%% @doc The value of a key, which is found whatever its case, and also if an atom has its place; in a
+%% list its position is the key.
 -spec find(binary(), wasmbeam_host:message() | list()) -> {ok, term()} | error.
 find(Key, Message) when is_map(Message) ->
     case Message of
@@ -31,6 +32,11 @@ same_key(Key, Message) ->
 
 same_key(Key, Size, [Other | Keys]) when byte_size(Other) =:= Size ->
     case wasmbeam_path:is_same(Key, Other) of
+        true -> {ok, Other};
+        false -> same_key(Key, Size, Keys)
+    end;
+same_key(Key, Size, [Other | Keys]) when is_atom(Other) ->
+    case wasmbeam_path:is_same(Key, atom_to_binary(Other, utf8)) of
         true -> {ok, Other};
         false -> same_key(Key, Size, Keys)
     end;
@@ -106,8 +112,7 @@ public_keys(Message) ->
 -spec public(term()) -> term().
 public(Message) when is_map(Message) ->
     maps:map(fun(_Key, Value) -> public(Value) end,
-             maps:filter(fun(Key, _) -> not (is_binary(Key) andalso wasmbeam_path:is_private(Key))
-                         end, Message));
+             maps:filter(fun(Key, _) -> not wasmbeam_path:is_private(Key) end, Message));
 public([Value | Rest]) ->
     [public(Value) | public(Rest)];
 public(Value) ->

@@ -8,15 +8,24 @@
 -spec keys(wasmbeam_host:path()) -> [binary()].
 keys(Path) when is_binary(Path) ->
     split(Path, 0, 0, Path);
-keys([Key | Path]) ->
-    case keys(key(Key)) of
-        [Single] -> [Single | keys(Path)];
-        Keys -> Keys ++ keys(Path)
+keys([Char | _] = Path) when is_integer(Char), Char >= $\s ->
+    %% As at a shell; positions in lists are less, or among keys of other kinds.
+    case io_lib:latin1_char_list(Path) of
+        true -> keys(list_to_binary(Path));
+        false -> keys_of_list(Path)
     end;
-keys([]) ->
-    [];
+keys(Path) when is_list(Path) ->
+    keys_of_list(Path);
 keys(Path) ->
     keys(key(Path)).
+
+keys_of_list([Key | Path]) ->
+    case keys(key(Key)) of
+        [Single] -> [Single | keys_of_list(Path)];
+        Keys -> Keys ++ keys_of_list(Path)
+    end;
+keys_of_list([]) ->
+    [].
 
 %% Paths are short, and read several times a message: this is much faster than binary:split/3.
 split(<<"/", Rest/binary>>, Start, Size, Path) ->
@@ -57,9 +66,11 @@ is_base64url(Char) ->
         orelse (Char >= $0 andalso Char =< $9) orelse Char =:= $- orelse Char =:= $_.
 
 %% @doc Whether a key belongs to the part of a message that never leaves the node.
--spec is_private(binary()) -> boolean().
+-spec is_private(binary() | atom() | term()) -> boolean().
 is_private(<<P, R, I, V, _/binary>>) when P =:= $p; P =:= $P ->
     lowercase(<<P, R, I, V>>) =:= <<"priv">>;
+is_private(Key) when is_atom(Key) ->
+    is_private(atom_to_binary(Key, utf8));
 is_private(_) ->
     false.
 

@@ -24,6 +24,9 @@ all_hosts_test_() ->
             {what_is_not_in_the_memory_is_restored, fun complete_state/0},
             {memory_images_of_hyperbeam_are_restored, fun memory_image/0},
             {damaged_snapshots_are_faults, fun damaged_snapshot/0},
+            {a_raw_image_of_the_memory_is_a_snapshot_too, fun raw_image/0},
+            {a_snapshot_of_another_module_is_refused, fun other_modules_snapshot/0},
+            {called_as_functions, fun called_as_functions/0},
             {restore_in_a_stack_takes_its_own_snapshot, fun device_key/0},
             {only_the_first_pass_computes, fun passes/0},
             {terminate_ends_the_instance, fun terminate/0},
@@ -161,6 +164,43 @@ damaged_snapshot() ->
     [?assertMatch({error, #{<<"class">> := <<"bad_snapshot">>}},
                   run(Message#{<<"snapshot">> => #{<<"body">> => Bad}}, <<"calls">>, []))
      || Bad <- [binary:part(Body, 0, 100), <<"rubbish">>]].
+
+%% As HyperBEAM makes them.
+raw_image() ->
+    Message = with_library(message("pow.wat")),
+    Ready = init(Message),
+    {ok, [4]} = run(Ready, <<"pow">>, [2, 2]),
+    Handle = device_hosts:private(<<"instance">>, Ready),
+    {ok, Size} = hb_beamr_io:size(Handle),
+    {ok, Image} = hb_beamr_io:read(Handle, 0, Size),
+    Restored = Message#{<<"snapshot">> => #{<<"body">> => Image}},
+    ?assertEqual({ok, [1]}, run(Restored, <<"calls">>, [])).
+
+other_modules_snapshot() ->
+    {ok, Snapshot} = resolve(init(message("pow.wat")), <<"snapshot">>),
+    Message = (message("fac.wat"))#{<<"snapshot">> => Snapshot},
+    [?assertMatch({error, #{<<"status">> := 400, <<"class">> := <<"bad_snapshot">>,
+                            <<"message">> := _}}, Outcome)
+     || Outcome <- [resolve(Message, <<"normalize">>), run(Message, <<"fac">>, [1])]],
+    Odd = fun(Body) -> (message("fac.wat"))#{<<"snapshot">> => #{<<"body">> => Body}} end,
+    [?assertMatch({error, #{<<"status">> := 400, <<"message">> := _}}, resolve(Odd(Body), <<"normalize">>))
+     || Body <- [7, #{}, [], <<"text">>]].
+
+%% As other modules of a node call a device.
+called_as_functions() ->
+    {ok, Ready} = dev_wasm:init(message("fac.wat"), #{}, ?OPTS),
+    ?assert(is_pid(dev_wasm:instance(Ready, #{}, ?OPTS))),
+    {ok, Computed} = dev_wasm:compute(Ready, #{<<"function">> => <<"fac">>, <<"parameters">> => [3]},
+                                      ?OPTS),
+    ?assertEqual([6.0], wasmbeam_host:get(<<"results/output">>, Computed, ?OPTS)),
+    {ok, #{<<"body">> := _} = Snapshot} = dev_wasm:snapshot(Computed, #{}, ?OPTS),
+    {ok, Ended} = dev_wasm:terminate(Computed, #{}, ?OPTS),
+    ?assertEqual(not_found, dev_wasm:instance(Ended, #{}, ?OPTS)),
+    {ok, Normalized} = dev_wasm:normalize(Ended#{<<"snapshot">> => Snapshot}, #{}, ?OPTS),
+    ?assert(is_pid(dev_wasm:instance(Normalized, #{}, ?OPTS))),
+    ?assertMatch(#{excludes := [instance]}, dev_wasm:info(Ready, ?OPTS)),
+    {ok, #{<<"results">> := [0], <<"state">> := _}} =
+        dev_wasm:import(Ready, #{<<"module">> => <<"m">>, <<"func">> => <<"f">>, <<"args">> => []}, ?OPTS).
 
 device_key() ->
     {ok, Snapshot} = resolve(init(message("pow.wat")), <<"snapshot">>),

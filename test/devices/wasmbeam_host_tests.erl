@@ -8,6 +8,7 @@ embedded_test_() ->
         || {Name, Test} <- [
             {paths_lead_through_messages_and_lists, fun paths/0},
             {keys_have_no_case, fun case_of_keys/0},
+            {atoms_and_strings_will_do, fun atoms_and_strings/0},
             {set_merges_and_replace_does_not, fun set_and_replace/0},
             {private_parts_are_not_there, fun private_parts/0},
             {reserved_keys_of_messages, fun reserved_keys/0},
@@ -42,6 +43,20 @@ case_of_keys() ->
     ?assertEqual({2, 3}, {get(<<"a">>, Message), get(<<"A">>, Message)}),
     ?assertEqual(#{<<"Content-Type">> => 4, <<"a">> => 2, <<"A">> => 3},
                  wasmbeam_host:set(Message, #{<<"content-type">> => 4}, #{})).
+
+atoms_and_strings() ->
+    Message = #{a => #{b => [10, 20]}, device => <<"message@1.0">>},
+    ?assertEqual(20, get(<<"a/b/2">>, Message)),
+    ?assertEqual(20, get("a/b/2", Message)),
+    ?assertEqual(20, get([a, b, 2], Message)),
+    ?assertEqual(#{a => #{b => 1}, device => <<"message@1.0">>},
+                 wasmbeam_host:set(Message, #{[a, b] => 1}, #{})),
+    Image = device_hosts:read_module("fac.wat"),
+    {ok, Ready} = resolve(#{device => <<"WASM-64@1.0">>, image => Image}, init),
+    ?assertEqual({ok, [6.0]}, resolve(Ready, #{path => "compute/results/output", function => <<"fac">>,
+                                               parameters => [3]})),
+    {ok, Id} = wasmbeam_host:cache_write(#{a => 1, priv => self()}, #{}),
+    ?assertEqual({ok, #{<<"a">> => 1}}, wasmbeam_host:cache_read(Id, #{})).
 
 set_and_replace() ->
     Message = #{<<"a">> => #{<<"b">> => 1}, <<"l">> => [x, y]},
