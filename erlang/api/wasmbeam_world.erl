@@ -74,8 +74,8 @@ set(World, Settings) ->
 enter(Instance, World, Token) ->
     access(Instance, fun(Ref) -> wasmbeam_nif:world_enter(Ref, World, Token) end).
 
-%% @doc Takes the world with that token out of an instance; `none' if it is not there any more,
-%% because somebody else has put one there.
+%% @doc Takes the world with that token out of an instance, even if others have put theirs there since.
+%% `none' if there is none: of many who never took theirs, only the latest are kept.
 -spec leave(wasmbeam:instance(), Token :: non_neg_integer()) ->
     {ok, world(), output()} | none | {error, wasmbeam:error_reason()}.
 leave(Instance, Token) ->

@@ -104,7 +104,7 @@ outside({inside, Token, Before, Message}, Handle, Prefix, Opts) ->
             {ok, dev_wasi_world:put_back(World, Output, Before, Prefix, Message, Opts)};
         none ->
             {error, Fault} = wasmbeam_fault:new(
-                interrupted, "another process computed on the same instance meanwhile", []),
+                interrupted, "the files are not in the instance any more", []),
             {error, Fault, Message};
         {error, Reason} ->
             {error, Fault} = wasmbeam_fault:from(Reason),

@@ -20,7 +20,8 @@ all_hosts_test_() ->
          {"a signal", fun a_signal/0},
          {"what is removed while it is open", fun removed_while_open/0},
          {"a snapshot has none of the files", fun snapshot/0},
-         {"a message can go on twice", fun twice/0}]
+         {"a message can go on twice", fun twice/0},
+         {"and in many processes at once", {timeout, 60, fun at_once/0}}]
         ++ [{Name ++ Bits, fun() -> same(Program, Width) end}
             || {Width, Bits} <- [{4, " 32"}, {8, " 64"}], {Name, Program} <- programs()]
         ++ [{"random programs" ++ Bits, {timeout, 60, fun() -> random_programs(Width) end}}
@@ -452,6 +453,20 @@ twice() ->
     {ok, After} = compute(One),
     ?assertEqual({<<"x">>, <<"x">>, <<"xx">>},
                  {dev_wasi:stdout(One), dev_wasi:stdout(Other), dev_wasi:stdout(After)}).
+
+%% They share an instance, and none sees what another writes.
+at_once() ->
+    Ready = ready(writing(<<"x">>)),
+    Writers = [spawn_monitor(fun() -> exit(written(Ready, 30)) end) || _ <- lists:seq(1, 8)],
+    ?assertEqual([lists:duplicate(30, <<"x">>) || _ <- Writers],
+                 [receive {'DOWN', Monitor, process, Writer, Written} -> Written end
+                  || {Writer, Monitor} <- Writers]).
+
+written(Ready, Times) ->
+    [begin
+         {ok, Computed} = compute(Ready),
+         dev_wasi:stdout(Computed)
+     end || _ <- lists:seq(1, Times)].
 
 modules_written_elsewhere_test_() ->
     [device_hosts:with_shared(File, fun(Image) ->

@@ -267,8 +267,8 @@ impl Coroutine {
         self.visit(move |context| instances::lend_wasi(context.data_mut(), instance, state, token))
     }
 
-    /// Takes the state out that was put there with this token; the instance then has one as
-    /// instances have by themselves. None if there is another one.
+    /// Takes the state out that was put there with this token, even if others came after it; if none
+    /// did, the instance then has one as instances have by themselves. None if it is not there.
     ///
     /// # Errors
     /// `Stopped`.

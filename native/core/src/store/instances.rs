@@ -1,6 +1,6 @@
 //! The instances of a store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use wasmtime::{AsContextMut, Extern, Instance, Memory};
@@ -15,6 +15,9 @@ use crate::value::{FuncRef, Signature};
 use crate::wasi::{WasiConfig, WasiState, Width};
 use crate::wasi_host::{HostWasi, HostWorld};
 
+/// How many WASI states wait for their owners, who are about to take them.
+const MAX_SET_ASIDE: usize = 64;
+
 pub(crate) struct InstanceState {
     pub(super) module: Arc<Module>,
     /// None before it is made, and after that failed.
@@ -25,6 +28,8 @@ pub(crate) struct InstanceState {
     wasi: World,
     /// The WASI state is somebody else's, who has this token.
     lent: Option<u64>,
+    /// States whose owners have not yet taken them out when the next one came.
+    set_aside: VecDeque<(u64, Box<WasiState>)>,
     pub(super) functions: Option<Arc<Functions>>,
     /// What the memories are mappings of, by their indices.
     tracked: BTreeMap<u32, Tracked>,
@@ -109,6 +114,7 @@ pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate)
         instance: None,
         wasi,
         lent: None,
+        set_aside: VecDeque::new(),
         functions: None,
         tracked: BTreeMap::new(),
         origin: Some(origin),
@@ -395,8 +401,14 @@ pub(super) fn lend_wasi(
     if matches!(state.wasi, World::Host(_)) {
         return Err(Error::bad_argument(NOT_VIRTUAL));
     }
-    state.wasi = World::State(Box::new(wasi));
-    state.lent = Some(token);
+    let before = std::mem::replace(&mut state.wasi, World::State(Box::new(wasi)));
+    if let (Some(owner), World::State(before)) = (state.lent.replace(token), before) {
+        // Those who died never come for theirs.
+        if state.set_aside.len() == MAX_SET_ASIDE {
+            state.set_aside.pop_front();
+        }
+        state.set_aside.push_back((owner, before));
+    }
     Ok(())
 }
 
@@ -408,7 +420,10 @@ pub(super) fn return_wasi(
     data.touch();
     let state = state_mut(data, instance).ok_or(Error::Stopped)?;
     if state.lent.take_if(|lent| *lent == token).is_none() {
-        return Ok(None);
+        let mut aside = state.set_aside.iter();
+        let position = aside.position(|(owner, _)| *owner == token);
+        let found = position.and_then(|position| state.set_aside.remove(position));
+        return Ok(found.map(|(_, wasi)| *wasi));
     }
     match std::mem::replace(&mut state.wasi, World::Config(Box::default())) {
         World::State(state) => Ok(Some(*state)),
