@@ -37,7 +37,7 @@ main(Folder, Args) ->
 
 rows(Files) ->
     bench_calls:rows(Files) ++ bench_starts:rows(Files) ++ bench_aos:rows(Files)
-        ++ bench_compute:rows(Files).
+        ++ bench_compute:rows(Files) ++ bench_wasi:rows(Files).
 
 %% Runs several times, so that something else the machine does is not taken for the row's own cost.
 calibrated(#{run := Run} = Row) when not is_map_key(count, Row) ->

@@ -7,6 +7,7 @@
 
 -type files() ::
     #{root := file:filename_all(), guest := file:filename_all(), idle := file:filename_all(),
+      files := file:filename_all(), hello := file:filename_all(),
       aos_folder := file:filename_all(), aos := file:filename_all() | absent}.
 
 %% @doc The AOS image is looked for in `modules' beneath the folder that `WASMBEAM_SHARED' names, or
@@ -19,6 +20,8 @@ find(Folder) ->
     #{root => Root,
       guest => filename:join(Folder, "guest.wat"),
       idle => filename:join(Folder, "idle.wat"),
+      files => filename:join(Folder, "files.wat"),
+      hello => filename:join([Root, "examples", "modules", "hello.wat"]),
       aos_folder => filename:join(Folder, "aos"),
       aos => case filelib:is_regular(Aos) of true -> Aos; false -> absent end}.
 

@@ -4,10 +4,10 @@
 -export([open/1, measure/3]).
 
 -spec open(bench_files:files()) -> port().
-open(#{root := Root, guest := Guest, idle := Idle, aos_folder := Folder, aos := Aos}) ->
+open(#{root := Root, guest := Guest, idle := Idle, files := Files, hello := Hello, aos_folder := Folder, aos := Aos}) ->
     Cargo = os:find_executable("cargo"),
     Args = ["run", "--quiet", "--release", "--locked", "--package", "wasmbeam-bench", "--",
-            Guest, Idle, Folder | [Aos || Aos =/= absent]],
+            Guest, Idle, Files, Hello, Folder | [Aos || Aos =/= absent]],
     open_port({spawn_executable, Cargo},
               [{args, Args}, {cd, Root}, {line, 256}, binary, exit_status]).
 

@@ -4,7 +4,7 @@
 //! Reads lines `WHAT COUNT` and answers each with the nanoseconds that one of COUNT took, or with
 //! `absent` where the image that it needs was not given:
 //!
-//!     wasmbeam-bench GUEST.wat IDLE.wat FOLDER [AOS.wasm]
+//!     wasmbeam-bench GUEST.wat IDLE.wat FILES.wat HELLO.wat FOLDER [AOS.wasm]
 //!
 //! FOLDER holds the message and the environment for AOS.
 
@@ -12,6 +12,7 @@ mod aos;
 mod core;
 mod guest;
 mod poll;
+mod wasi;
 
 use std::error::Error;
 use std::io::{self, BufRead, Write};
@@ -23,13 +24,16 @@ use wasmbeam_core::{Engine, EngineConfig};
 use crate::core::Core;
 use aos::Aos;
 use guest::{Echo, Guest, Starter};
+use wasi::Wasi;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [guest, idle, folder, rest @ ..] = args.as_slice() else {
-        return Err("usage: wasmbeam-bench GUEST.wat IDLE.wat FOLDER [AOS.wasm]".into());
+    let [guest, idle, files, hello, folder, rest @ ..] = args.as_slice() else {
+        let usage =
+            "usage: wasmbeam-bench GUEST.wat IDLE.wat FILES.wat HELLO.wat FOLDER [AOS.wasm]";
+        return Err(usage.into());
     };
     let engine = Engine::get(EngineConfig::default())?;
     let ours = engine.inner();
@@ -41,6 +45,8 @@ fn main() -> Result<()> {
         plain: Guest::new(&plain, guest, Echo::Direct)?,
         core: Core::new(&engine, guest)?,
         idle: Starter::new(ours, &std::fs::read(idle)?)?,
+        files: Wasi::new(files)?,
+        hello: Wasi::new(hello)?,
         aos: rest
             .first()
             .map(|image| Aos::new(ours, image.as_ref(), Path::new(folder)))
@@ -73,6 +79,8 @@ struct Subjects {
     plain: Guest,
     core: Core,
     idle: Starter,
+    files: Wasi,
+    hello: Wasi,
     aos: Option<Aos>,
 }
 
@@ -96,6 +104,8 @@ impl Subjects {
             ["mix"] => self.direct.mix(count)?,
             ["mix_plain"] => self.plain.mix(count)?,
             ["start_idle"] => self.idle.start(count)?,
+            ["wasi_files", piece] => self.files.write_and_read(piece.parse()?, count)?,
+            ["wasi_hello"] => self.hello.run(count)?,
             ["start_aos"] => match &self.aos {
                 Some(aos) => aos.start(count)?,
                 None => return Ok(false),
