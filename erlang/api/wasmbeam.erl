@@ -17,7 +17,7 @@
          memory_grow/2, memory_grow/3]).
 -export([global_get/2, global_set/3]).
 -export([table_size/2, table_get/3, table_set/4, table_grow/4]).
--export([fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/1, fs_get/2, fs_put/2,
+-export([fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/1, fs_get/2, fs_put/2, fs_sync/1,
          output/2, output/3, output_discarded/2]).
 -export([format_error/1]).
 
@@ -364,6 +364,14 @@ captured(Instance) ->
                 Captured
         end
     end, #{}, [stdout, stderr]).
+
+%% @doc Writes to folders of the machine, those that are `{dir, Path, rw}' in the option `wasi', what
+%% has changed in the instance's tree. The end of each call does so, too.
+%%
+%% Errors: `file_error', with the `path' on the machine of what cannot be written.
+-spec fs_sync(instance()) -> ok | {error, error_reason()}.
+fs_sync(Instance) ->
+    access(Instance, fun wasmbeam_nif:folders_sync/1).
 
 %% @doc Ends an instance and gives its memory back.
 %%

@@ -113,6 +113,14 @@ loop({waiting, Ticket}, #call{instance = {_, Ref, _}, deadline = Deadline} = Cal
     Step = again(fun() -> wasmbeam_nif:resume(Ref) end),
     ok = forget_wake(Ticket),
     loop(Step, Call);
+loop({sync, Answer}, #call{instance = {_, Ref, _}} = Call) ->
+    Written = wasmbeam_error:normalize(wasmbeam_nif:folders_write(Ref)),
+    case {Answer, Written} of
+        {_, ok} -> loop(Answer, Call);
+        {{ok, _}, {error, _}} -> Written;
+        {{error, {exit, _}}, {error, _}} -> Written;
+        {{error, _}, {error, _}} -> loop(Answer, Call)
+    end;
 loop({import, Import, Args}, #call{instance = Instance} = Call) ->
     import(Instance, Import, Args, Call);
 loop({import, Import, Args, Index}, #call{instance = {_, Ref, _}} = Call) ->

@@ -19,7 +19,8 @@
          wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
          world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
          world_settle/2,
-         fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
+         folders_write/1, folders_sync/1,
+       fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
          output/3,
          instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
          instance_reset/1, instance_fork/2, instance_fork_dirty/2,
@@ -44,6 +45,7 @@
        wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
        world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
        world_settle/2,
+       folders_write/1, folders_sync/1,
        fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
        output/3,
        instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
@@ -68,9 +70,10 @@
     | {question, Ticket :: pos_integer(), wasmbeam_wasi:question(),
        Instance :: non_neg_integer()}
     | {waiting, Ticket :: pos_integer()}
+    | {sync, {ok, [wasmbeam:value()]} | failure()}
     | again().
 %% What to do next: nothing; `resume/1'; answer the import; `reply/2' to the question; `resume/1' when
-%% the message has come; ask again.
+%% the message has come; `folders_write/1'; ask again.
 -type which() :: binary() | non_neg_integer().
 
 init() ->
@@ -291,6 +294,15 @@ wasi_new_dirty(_Options) -> ?NOT_LOADED.
 -spec wasi_new_host(map()) ->
     {ok, reference()} | {bad_option, Key :: atom(), wasmbeam:error_reason()} | failure().
 wasi_new_host(_Options) -> ?NOT_LOADED.
+
+%% @doc Writes to folders of the machine what instances of the store have changed by the end of the
+%% last call.
+-spec folders_write(instance_ref()) -> ok | failure().
+folders_write(_Instance) -> ?NOT_LOADED.
+
+%% @doc As `folders_write/1', with what has changed by now.
+-spec folders_sync(instance_ref()) -> ok | failure() | again().
+folders_sync(_Instance) -> ?NOT_LOADED.
 
 %% @doc The bytes of a guest's file.
 -spec fs_read(instance_ref(), binary()) -> {ok, binary()} | failure() | again().

@@ -8,6 +8,10 @@
 
 -type tree() :: #{Name :: binary() => tree() | binary() | {symlink, Target :: binary()}}.
 %% A directory: a map for a directory, a binary for a file.
+-type folder() :: {dir, Path :: file:name_all(), ro | rw}.
+%% A folder of the machine.
+-type mounted_tree() ::
+    #{Name :: binary() => mounted_tree() | binary() | {symlink, Target :: binary()} | folder()}.
 -type input() :: fun((MaxBytes :: pos_integer()) -> {ok, binary()} | eof | again) | pid().
 -type output() ::
     inherit | capture | {capture, Limit :: non_neg_integer()} | fun((binary()) -> term())
@@ -17,7 +21,7 @@
     #{host => boolean(),
       args => [binary()],
       env => inherit | #{binary() => binary()} | [{binary(), binary()}],
-      fs => tree(),
+      fs => mounted_tree() | folder(),
       preopens => [(Name :: binary()) | {Name :: binary(), Path :: binary()}]
                 | wasmbeam_wasi_host:folders(),
       stdin => inherit | binary() | input(),
@@ -92,8 +96,16 @@ build(#{host := true} = Options) ->
     end;
 build(Options) ->
     case options(maps:to_list(Options), #{}, #{}) of
-        {ok, Native, Host} -> make(Native, Host);
-        {error, _} = Error -> Error
+        {ok, #{fs := Tree} = Native, Host} ->
+            case wasmbeam_wasi_mounts:split(Tree) of
+                {ok, _, []} -> make(Native, Host);
+                {ok, Plain, Mounts} -> make(Native#{fs := Plain, mounts => Mounts}, Host);
+                error -> bad_option(fs, "folders as {dir, Path, ro | rw}", Tree)
+            end;
+        {ok, Native, Host} ->
+            make(Native, Host);
+        {error, _} = Error ->
+            Error
     end.
 
 %% What is different with files of the machine.
@@ -113,6 +125,8 @@ host_options(Options) ->
 make(Native, Host) ->
     Made = case Native of
         #{folders := _} ->
+            wasmbeam_nif:wasi_new_host(Native);
+        #{mounts := _} ->
             wasmbeam_nif:wasi_new_host(Native);
         _ ->
             case is_large(Native) of
@@ -151,7 +165,8 @@ option(args, Args) -> args(Args);
 option(env, inherit) -> env(wasmbeam_wasi_host:environment());
 option(env, Env) -> env(Env);
 option(fs, Tree) when is_map(Tree) -> {native, Tree};
-option(fs, _) -> {bad, "a map of files"};
+option(fs, {dir, _, Access} = Folder) when Access =:= ro; Access =:= rw -> {native, Folder};
+option(fs, _) -> {bad, "a map of files, or {dir, Path, ro | rw}"};
 option(preopens, Preopens) -> preopens(Preopens);
 option(stdin, inherit) -> {host, wasmbeam_wasi_host:input()};
 option(stdin, Bytes) when is_binary(Bytes) -> {native, Bytes};

@@ -1,7 +1,7 @@
 %% @doc What a guest may have of the real machine, as far as it is asked for by name.
 -module(wasmbeam_wasi_host).
 
--export([environment/0, folders/1, input/0, output/1]).
+-export([environment/0, folders/1, input/0, output/1, path/1]).
 
 -export_type([access/0, folders/0]).
 
@@ -44,8 +44,9 @@ folder({Name, Path, Access}) when is_binary(Name), Access =:= ro orelse Access =
 folder(_) ->
     error.
 
+%% @doc The whole path of a file, as the file server resolves it and as the machine has it.
+-spec path(term()) -> {ok, binary()} | error.
 path(Path) when is_binary(Path); is_list(Path) ->
-    %% As the file server resolves it.
     try filename:absname(Path) of
         Name when is_binary(Name) -> {ok, Name};
         Name -> encoded(unicode:characters_to_binary(Name, unicode, file:native_name_encoding()))

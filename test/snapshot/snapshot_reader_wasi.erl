@@ -60,8 +60,8 @@ output(<<1, Dropped:64/little, 0:64, Rest/binary>>) ->
 inode(<<3, Rest/binary>>) ->
     {none, Rest};
 inode(<<Kind, Accessed:64/little, Modified:64/little, Changed:64/little, Rest/binary>>) ->
-    {Contents, After} = contents(Kind, Rest),
-    {Contents#{times => {Accessed, Modified, Changed}}, After}.
+    {Contents, After} = contents(Kind band 127, Rest),
+    {Contents#{times => {Accessed, Modified, Changed}, read_only => Kind >= 128}, After}.
 
 contents(0, <<Parent:32/little, Next:64/little, Rest/binary>>) ->
     {Entries, After} = list(fun entry/1, Rest),

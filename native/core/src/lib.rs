@@ -14,6 +14,7 @@ mod limits;
 pub mod load;
 mod memory;
 mod module;
+pub mod mounts;
 mod natives;
 pub mod snapshot;
 pub mod store;

@@ -13,6 +13,7 @@ rustler::atoms! {
     wake,
     yielded = "yield",
     waiting,
+    sync,
     message_tag = "$wasmbeam",
 
     // Questions and replies
@@ -161,6 +162,7 @@ rustler::atoms! {
 
     // Options and files of WASI
     folders,
+    mounts,
     rw,
     args,
     env,

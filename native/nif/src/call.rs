@@ -7,7 +7,8 @@
 //! when a provided import needs something from outside (answer by `reply/2` or `import_fail/1`; the
 //! message `{'$wasmbeam', Ticket, wake}` ends a wait); `{waiting, Ticket}` when the guest waits for the
 //! machine (wait for the message `{'$wasmbeam', Ticket, wake}`, or not, and call `resume/1`);
-//! `{queued, Ticket}` when others are in line
+//! `{sync, Answer}` when the call is over and folders of the machine are to be written first (call
+//! `folders_write/1`); `{queued, Ticket}` when others are in line
 //! first (wait for the message `{'$wasmbeam', Ticket, turn}` and ask again); `again` when somebody
 //! is at it for a moment.
 
@@ -78,8 +79,9 @@ pub fn make<'a>(
     match prepared {
         Ok((instance, mut request, wasi)) => {
             let outcome = instance.store.call(env, &instance, |coroutine| {
-                if let Some(world) = wasi.and_then(|wasi| wasi.take()) {
+                if let Some((world, mirrors)) = wasi.and_then(|wasi| wasi.take()) {
                     request.wasi = world;
+                    instance.store.mirrors().add(instance.index, mirrors);
                 }
                 coroutine.instantiate(request)
             });
@@ -331,6 +333,22 @@ fn proceed<'a>(
 }
 
 fn answer<'a>(
+    env: Env<'a>,
+    instance: &ResourceArc<InstanceRes>,
+    outcome: Result<Outcome, Refusal>,
+) -> Term<'a> {
+    let is_over = matches!(outcome, Ok(Outcome::Done(_)))
+        && !instance.store.mirrors().is_empty()
+        && !instance.store.is_caller(env.pid());
+    let answer = outcome_as_term(env, instance, outcome);
+    if is_over {
+        (atoms::sync(), answer).encode(env)
+    } else {
+        answer
+    }
+}
+
+fn outcome_as_term<'a>(
     env: Env<'a>,
     instance: &ResourceArc<InstanceRes>,
     outcome: Result<Outcome, Refusal>,

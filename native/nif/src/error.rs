@@ -1,6 +1,7 @@
 //! Errors as `{error, {Class, Info}}`.
 
 use rustler::{Atom, Encoder, Env, Term};
+use wasmbeam_core::mounts::FolderError;
 use wasmbeam_core::wasi::Errno;
 use wasmbeam_core::{Error, Frame, Interruption};
 
@@ -22,6 +23,8 @@ pub enum Failure<'a> {
         errno: Errno,
         path: Vec<u8>,
     },
+    /// Something in a folder of the machine.
+    Folder(FolderError),
 }
 
 impl From<Error> for Failure<'_> {
@@ -66,6 +69,12 @@ impl Encoder for Failure<'_> {
                 let shown = String::from_utf8_lossy(path);
                 let mut info = Info::new(env, &format!("{shown}: {code}"));
                 info.put(atoms::code(), atom(env, &code));
+                info.put(atoms::path(), term::Bytes(path));
+                info.reason(atoms::file_error())
+            }
+            Self::Folder(error) => {
+                let mut info = Info::new(env, &error.to_string());
+                let path = error.path.as_os_str().as_encoded_bytes();
                 info.put(atoms::path(), term::Bytes(path));
                 info.reason(atoms::file_error())
             }

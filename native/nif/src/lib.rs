@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod instance;
 mod json;
+mod mirrors;
 mod module;
 mod reaper;
 mod snapshot;

@@ -19,6 +19,7 @@ use wasmbeam_core::{Error, Interruption, Limits, Module, Question};
 
 use crate::bell::Bell;
 use crate::instance::{InstanceRes, Watch};
+use crate::mirrors::Mirrors;
 use crate::reaper;
 use crate::term::{SavedTerms, free_dropped};
 use crate::{atoms, tickets};
@@ -28,6 +29,8 @@ pub struct SharedStore {
     coroutine: Mutex<Option<Coroutine>>,
     /// Rings when a guest that waits for the machine can go on.
     bell: Arc<Bell>,
+    /// Folders of the machine that follow the guests' trees.
+    mirrors: Mirrors,
     limits: Limits,
     /// Whether a store whose call was cut short can be used further.
     usable_after_interrupt: bool,
@@ -165,6 +168,7 @@ impl SharedStore {
         coroutine.set_waker(bell.waker());
         Arc::new(Self {
             bell,
+            mirrors: Mirrors::default(),
             control: Mutex::new(Control {
                 interrupt: coroutine.interrupt_flag().clone(),
                 memory: Arc::clone(coroutine.memory_gauge()),
@@ -180,6 +184,10 @@ impl SharedStore {
             coroutine: Mutex::new(Some(coroutine)),
             usable_after_interrupt,
         })
+    }
+
+    pub fn mirrors(&self) -> &Mirrors {
+        &self.mirrors
     }
 
     /// What all instances together may take.
@@ -526,6 +534,12 @@ impl SharedStore {
             None => Step::Done(Err(Error::Stopped)),
         };
         let took = started.elapsed();
+        if matches!(step, Step::Done(_))
+            && !self.mirrors.is_empty()
+            && let Some(coroutine) = coroutine.as_mut()
+        {
+            self.mirrors.note(coroutine);
+        }
         drop(coroutine);
         free_dropped();
         let mut control = self.control.lock();

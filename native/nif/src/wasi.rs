@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use parking_lot::Mutex;
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Encoder, Env, MapIterator, Resource, ResourceArc, Term};
+use wasmbeam_core::mounts::{self, Mirror, Room, Tree};
 use wasmbeam_core::store::Wasi;
 use wasmbeam_core::wasi::{
     ClockId, ClockSource, ConfigError, Errno, Node, OutputSink, OutputStream, Preopen, Quotas,
@@ -89,14 +90,17 @@ pub fn reply(term: Term<'_>) -> Result<Reply, Failure<'_>> {
 }
 
 /// The WASI world of an instance that is not instantiated yet.
-pub struct WasiRes(Mutex<Option<Wasi>>);
+pub struct WasiRes(Mutex<Option<World>>);
+
+/// With the folders that follow its tree, and what they hold.
+type World = (Wasi, Vec<(Mirror, Tree)>);
 
 #[rustler::resource_impl]
 impl Resource for WasiRes {}
 
 impl WasiRes {
     /// There is one world for one instance.
-    pub fn take(&self) -> Option<Wasi> {
+    pub fn take(&self) -> Option<World> {
         self.0.lock().take()
     }
 }
@@ -140,12 +144,17 @@ fn create<'a>(env: Env<'a>, options: Term<'a>) -> Term<'a> {
     }
 }
 
-fn world(options: Term<'_>) -> Result<Wasi, Refused<'_>> {
-    let config = config(options)?;
+fn world(options: Term<'_>) -> Result<World, Refused<'_>> {
+    let mut config = config(options)?;
     let descriptors = config.quotas.descriptors;
-    let state = WasiState::new(config).map_err(|error| (culprit(&error), refusal(&error)))?;
+    let mounts = match options.map_get(atoms::mounts()) {
+        Ok(mounts) => load(mounts, &mut config).map_err(|failure| (atoms::fs(), failure))?,
+        Err(_) => Vec::new(),
+    };
+    let mut state = WasiState::new(config).map_err(|error| (culprit(&error), refusal(&error)))?;
     let Ok(folders) = options.map_get(atoms::folders()) else {
-        return Ok(Wasi::State(Box::new(state)));
+        let mirrors = mount(&mut state, mounts).map_err(|failure| (atoms::fs(), failure))?;
+        return Ok((Wasi::State(Box::new(state)), mirrors));
     };
     let refused = |failure| (atoms::preopens(), failure);
     let folders = folders
@@ -156,8 +165,69 @@ fn world(options: Term<'_>) -> Result<Wasi, Refused<'_>> {
         .collect::<Result<_, _>>()
         .map_err(refused)?;
     HostWasi::open(state, folders, descriptors)
-        .map(|host| Wasi::Host(Box::new(host)))
+        .map(|host| (Wasi::Host(Box::new(host)), Vec::new()))
         .map_err(|error| refused(error.into()))
+}
+
+/// Puts what is in folders of the machine into the tree.
+fn load<'a>(term: Term<'a>, config: &mut WasiConfig) -> Result<Vec<Folder>, Failure<'a>> {
+    let mounts = term
+        .decode::<Vec<Term>>()
+        .map_err(|_| Failure::bad("a list of folders", term))?
+        .into_iter()
+        .map(folder)
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut room = Room {
+        files: config.quotas.files,
+        bytes: config.quotas.bytes,
+    };
+    for mount in &mounts {
+        let loaded = mounts::load(&mount.path, &mut room).map_err(|error| {
+            Failure::Core(Error::BadArgument {
+                message: error.to_string(),
+            })
+        })?;
+        let place = place(&mut config.files, mount.name.as_bytes());
+        *place.ok_or_else(|| Failure::bad("a path in the tree", term))? = loaded;
+    }
+    Ok(mounts)
+}
+
+/// What is at a path of a tree that has no links on it.
+fn place<'a>(tree: &'a mut Node, path: &[u8]) -> Option<&'a mut Node> {
+    let names = path
+        .split(|byte| *byte == b'/')
+        .filter(|name| !name.is_empty());
+    let mut node = tree;
+    for name in names {
+        node = match node {
+            Node::Directory(entries) => entries.get_mut(name)?,
+            Node::File(_) | Node::Symlink(_) => return None,
+        };
+    }
+    Some(node)
+}
+
+/// Makes what is to stay as it is read-only, and gives the folders that are to follow.
+fn mount<'a>(
+    state: &mut WasiState,
+    mounts: Vec<Folder>,
+) -> Result<Vec<(Mirror, Tree)>, Failure<'a>> {
+    for mount in &mounts {
+        if mount.access == Access::ReadOnly {
+            let path = mount.name.clone().into_bytes();
+            let marked = state.set_read_only(&path);
+            marked.map_err(|errno| Failure::File { errno, path })?;
+        }
+    }
+    let tree = Tree::of(state);
+    let mirrors = mounts
+        .into_iter()
+        .filter(|mount| mount.access == Access::ReadWrite)
+        .map(|mount| Mirror::new(mount.path, mount.name.into_bytes(), tree.clone()))
+        .map(|mirror| (mirror, tree.clone()))
+        .collect();
+    Ok(mirrors)
 }
 
 /// `{Name, Path, ro | rw}`.

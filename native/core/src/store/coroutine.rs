@@ -18,6 +18,7 @@ use super::{
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::limits::{Limiter, Limits};
+use crate::mounts::Tree;
 use crate::natives::{Question, Reply};
 use crate::ticker::{self, Busy};
 use crate::value::Value;
@@ -303,6 +304,17 @@ impl Coroutine {
                 return Err(Error::bad_argument(instances::NOT_VIRTUAL));
             }
             instances::wasi(context.data_mut(), instance).map(visit)
+        })
+    }
+
+    /// The files of an instance, if it has any of its own.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn tree(&mut self, instance: usize) -> Result<Option<Tree>> {
+        self.visit(move |context| {
+            let state = instances::wasi_state(context, instance);
+            Ok(state.ok().flatten().map(|state| Tree::of(&state)))
         })
     }
 

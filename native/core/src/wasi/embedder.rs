@@ -118,6 +118,16 @@ impl WasiState {
         })
     }
 
+    /// Has what is at a path, and everything beneath it, stay as it is.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing.
+    pub fn set_read_only(&mut self, path: &[u8]) -> Result<()> {
+        let inode = self.lookup(path, Follow::Entry)?;
+        self.filesystem_mut().set_read_only(inode)
+    }
+
     /// The names in a directory and what they are, in the order of their bytes.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ mod abi;
 mod clock;
 mod codec;
 mod config;
-mod content;
+pub(crate) mod content;
 pub(crate) mod descriptor;
 mod embedder;
 pub(crate) mod errno;

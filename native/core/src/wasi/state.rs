@@ -233,6 +233,9 @@ impl WasiState {
             FileType::CharacterDevice => {}
             FileType::SymbolicLink => return Err(Errno::Loop),
             _ => {
+                if for_writing {
+                    self.filesystem.check_writable(inode)?;
+                }
                 if open.contains(OpenFlags::TRUNCATE) {
                     let now = self.clocks.timestamp();
                     self.filesystem_mut().set_size(inode, 0, now)?;

@@ -16,6 +16,8 @@ const FILE: u8 = 1;
 const SYMLINK: u8 = 2;
 const VACANT: u8 = 3;
 const DEVICE: u8 = 4;
+/// Added to the kind of what is read-only.
+const READ_ONLY: u8 = 0x80;
 
 pub(super) fn write(writer: &mut Writer, filesystem: &Filesystem) {
     let places = filesystem.inodes().last().map_or(0, |(id, _)| id + 1);
@@ -31,12 +33,13 @@ pub(super) fn write(writer: &mut Writer, filesystem: &Filesystem) {
 }
 
 fn write_inode(writer: &mut Writer, inode: &Inode) {
-    writer.u8(match inode.kind {
+    let kind = match inode.kind {
         Kind::Directory(_) => DIRECTORY,
         Kind::File(_) => FILE,
         Kind::Symlink(_) => SYMLINK,
         Kind::Device(_) => DEVICE,
-    });
+    };
+    writer.u8(kind | if inode.read_only { READ_ONLY } else { 0 });
     for time in [
         inode.times.accessed,
         inode.times.modified,
@@ -114,7 +117,7 @@ fn read_inode(reader: &mut Reader<'_>, quota: &mut u64) -> Result<Option<Inode>>
         *quota = left;
         Ok(())
     };
-    let kind = match tag {
+    let kind = match tag & !READ_ONLY {
         DIRECTORY => Kind::Directory(Arc::new(read_directory(reader)?)),
         FILE => {
             let len = reader.u64()?;
@@ -140,6 +143,7 @@ fn read_inode(reader: &mut Reader<'_>, quota: &mut u64) -> Result<Option<Inode>>
         links: 0,
         opens: 0,
         times,
+        read_only: tag & READ_ONLY != 0,
     }))
 }
 

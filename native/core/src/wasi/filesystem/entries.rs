@@ -62,12 +62,14 @@ impl Filesystem {
         kind: Kind,
         now: u64,
     ) -> Result<InodeId> {
+        self.check_writable(directory)?;
         self.check_entries()?;
         let inode = self.insert(Inode {
             kind,
             links: 1,
             opens: 0,
             times: Times::all(now),
+            read_only: false,
         })?;
         self.enter(directory, name, inode, now)?;
         Ok(inode)
@@ -122,6 +124,8 @@ impl Filesystem {
         if target.trailing_slash {
             return Err(Errno::Noent);
         }
+        self.check_writable(inode)?;
+        self.check_writable(directory)?;
         self.check_entries()?;
         let linked = self.inode_mut(inode)?;
         linked.links = linked.links.checked_add(1).ok_or(Errno::Mlink)?;
@@ -150,6 +154,7 @@ impl Filesystem {
         }
         self.check_movable(inode)?;
         let (directory, name) = target.entry.as_ref().ok_or(Errno::Busy)?;
+        self.check_writable(*directory)?;
         self.leave(*directory, name, now)?;
         self.drop_link(inode, now)
     }
@@ -159,6 +164,8 @@ impl Filesystem {
         let inode = target.existing()?;
         let empty = self.directory(inode)?.is_empty();
         let (parent, name) = target.entry.as_ref().ok_or(Errno::Inval)?;
+        self.check_writable(*parent)?;
+        self.check_writable(inode)?;
         if !empty {
             return Err(Errno::Notempty);
         }
@@ -186,6 +193,9 @@ impl Filesystem {
         let (to, new_name) = target.entry.as_ref().ok_or(Errno::Busy)?;
         if target.inode == Some(moved) {
             return Ok(());
+        }
+        for changed in [Some(moved), Some(*from), Some(*to), target.inode] {
+            changed.map_or(Ok(()), |id| self.check_writable(id))?;
         }
         self.check_movable(moved)?;
         if let Some(replaced) = target.inode {

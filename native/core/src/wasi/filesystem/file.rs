@@ -33,6 +33,7 @@ impl Filesystem {
     /// How many bytes can be written at `offset` within the quota; an error if there is no room
     /// for even one.
     pub(crate) fn room_at(&self, id: InodeId, offset: u64, wanted: u64) -> Result<u64> {
+        self.check_writable(id)?;
         let len = self.content(id)?.len();
         let limit = len + self.quotas.bytes.saturating_sub(self.used_bytes);
         if wanted == 0 {
@@ -49,6 +50,7 @@ impl Filesystem {
 
     /// Writes at `offset`, where [`Filesystem::room_at`] has told that there is room.
     pub(crate) fn write_at(&mut self, id: InodeId, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.check_writable(id)?;
         let len = self.content(id)?.len();
         let end = offset.checked_add(bytes.len() as u64).ok_or(Errno::Fbig)?;
         if !bytes.is_empty() {
@@ -72,11 +74,14 @@ impl Filesystem {
     /// Whether a read changes the time of access: as with `relatime` on Linux, only the first
     /// one after a change does, so that readers need not copy what they share.
     pub(crate) fn read_is_marked(&self, id: InodeId) -> Result<bool> {
-        let times = &self.inode(id)?.times;
-        Ok(times.accessed <= times.modified || times.accessed <= times.changed)
+        let inode = self.inode(id)?;
+        let times = &inode.times;
+        let first = times.accessed <= times.modified || times.accessed <= times.changed;
+        Ok(first && !inode.read_only)
     }
 
     pub(crate) fn set_size(&mut self, id: InodeId, size: u64, now: u64) -> Result<()> {
+        self.check_writable(id)?;
         let len = self.content(id)?.len();
         if size > i64::MAX as u64 {
             return Err(Errno::Fbig);
@@ -89,6 +94,7 @@ impl Filesystem {
 
     /// Extends a file so that it holds `len` bytes from `offset`.
     pub(crate) fn allocate(&mut self, id: InodeId, offset: u64, len: u64, now: u64) -> Result<()> {
+        self.check_writable(id)?;
         let present = self.content(id)?.len();
         if len == 0 {
             return Err(Errno::Inval);

@@ -4,9 +4,8 @@
 //! of a file. Inode numbers are taken from the lowest free place, so that equal histories give
 //! equal filesystems.
 //!
-//! Everything is in memory. A folder of the real machine would be a further [`Kind`] of inode,
-//! whose entries are looked up when they are asked for and whose bytes come by a request to the
-//! embedder; each place that tells kinds apart matches all of them, and so names what it takes.
+//! Everything is in memory. A folder of the real machine is read into it when the guest starts: see
+//! [`mounts`](crate::mounts).
 
 mod directory;
 mod entries;
@@ -98,6 +97,8 @@ pub(crate) struct Inode {
     /// Open descriptors and working directories that keep it though nothing leads here.
     pub(crate) opens: u32,
     pub(crate) times: Times,
+    /// It stays as it is.
+    pub(crate) read_only: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -116,6 +117,7 @@ impl Filesystem {
             links: 1,
             opens: 0,
             times: Times::all(now),
+            read_only: false,
         };
         Filesystem {
             inodes: vec![Some(root)],
@@ -140,6 +142,27 @@ impl Filesystem {
             .get_mut(id as usize)
             .and_then(Option::as_mut)
             .ok_or(Errno::Io)
+    }
+
+    /// Refuses to change what is read-only.
+    pub(crate) fn check_writable(&self, id: InodeId) -> Result<()> {
+        if self.inode(id)?.read_only {
+            return Err(Errno::Rofs);
+        }
+        Ok(())
+    }
+
+    /// Has an inode, and everything beneath it, stay as it is.
+    pub(crate) fn set_read_only(&mut self, id: InodeId) -> Result<()> {
+        let inode = self.inode_mut(id)?;
+        inode.read_only = true;
+        if let Kind::Directory(directory) = &inode.kind {
+            let directory = Arc::clone(directory);
+            for (_, child) in directory.entries() {
+                self.set_read_only(child)?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn directory(&self, id: InodeId) -> Result<&Directory> {
@@ -180,6 +203,7 @@ impl Filesystem {
         modified: Option<u64>,
         now: u64,
     ) -> Result<()> {
+        self.check_writable(id)?;
         let times = &mut self.inode_mut(id)?.times;
         times.accessed = accessed.unwrap_or(times.accessed);
         times.modified = modified.unwrap_or(times.modified);

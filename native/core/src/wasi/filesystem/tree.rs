@@ -108,6 +108,8 @@ impl Filesystem {
     /// Removes an entry and everything beneath it; what is open stays with those who have it.
     pub(crate) fn remove_all(&mut self, parent: InodeId, name: &[u8], now: u64) -> Result<()> {
         let id = self.directory(parent)?.get(name).ok_or(Errno::Noent)?;
+        self.check_writable(parent)?;
+        self.check_writable(id)?;
         if matches!(self.inode(id)?.kind, Kind::Directory(_)) {
             self.clear(id, now)?;
         }

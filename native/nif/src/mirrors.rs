@@ -1,0 +1,102 @@
+//! Folders of the machine that follow what guests do in their trees.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use rustler::{Encoder, Env, Term};
+use wasmbeam_core::mounts::{FolderError, Mirror, Tree};
+use wasmbeam_core::store::Coroutine;
+
+use crate::atoms;
+use crate::call::refused;
+use crate::error::Failure;
+use crate::instance;
+
+/// Those of a store.
+///
+/// Lock order: `mirrors`, which is held while folders are written, before `trees`, which is held
+/// for a moment only.
+#[derive(Default)]
+pub struct Mirrors {
+    any: AtomicBool,
+    mirrors: Mutex<Vec<Mirror>>,
+    /// What each folder is to have, and which of the store's instances it belongs to.
+    trees: Mutex<Vec<(usize, Tree)>>,
+}
+
+impl Mirrors {
+    pub fn add(&self, instance: usize, mirrors: Vec<(Mirror, Tree)>) {
+        let mut known = self.mirrors.lock();
+        for (mirror, tree) in mirrors {
+            known.push(mirror);
+            self.trees.lock().push((instance, tree));
+            self.any.store(true, Ordering::Release);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
+    }
+
+    /// Notes what the folders are to have.
+    pub fn note(&self, coroutine: &mut Coroutine) {
+        for (instance, tree) in self.trees.lock().iter_mut() {
+            // A store that has ended has nothing more to write.
+            if let Ok(Some(now)) = coroutine.tree(*instance) {
+                *tree = now;
+            }
+        }
+    }
+
+    /// Writes what was noted. Tries all folders, and gives the first error.
+    fn write(&self) -> Result<(), FolderError> {
+        let mut mirrors = self.mirrors.lock();
+        let trees: Vec<_> = self
+            .trees
+            .lock()
+            .iter()
+            .map(|(_, tree)| tree.clone())
+            .collect();
+        let written = mirrors
+            .iter_mut()
+            .zip(&trees)
+            .map(|(mirror, tree)| mirror.write(tree));
+        // All of them, whatever comes of one.
+        written.collect::<Vec<_>>().into_iter().collect()
+    }
+}
+
+/// Writes to folders what was noted when the last call ended: `ok`.
+#[rustler::nif(schedule = "DirtyIo")]
+fn folders_write<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    match instance::decode(instance) {
+        Ok(instance) => written(env, instance.store.mirrors().write()),
+        Err(failure) => (atoms::error(), failure).encode(env),
+    }
+}
+
+/// Notes what the folders are to have, and writes it: `ok`. `{queued, Ticket}` and `again` mean the
+/// same as in `call`.
+#[rustler::nif(schedule = "DirtyIo")]
+fn folders_sync<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    let instance = match instance::decode(instance) {
+        Ok(instance) => instance,
+        Err(failure) => return (atoms::error(), failure).encode(env),
+    };
+    let mirrors = instance.store.mirrors();
+    let noted = instance.store.visit(env, &instance, |coroutine| {
+        mirrors.note(coroutine);
+        Ok(())
+    });
+    match noted {
+        Ok(()) => written(env, mirrors.write()),
+        Err(refusal) => refused(env, refusal),
+    }
+}
+
+fn written<'a>(env: Env<'a>, written: Result<(), FolderError>) -> Term<'a> {
+    match written {
+        Ok(()) => atoms::ok().encode(env),
+        Err(error) => (atoms::error(), Failure::Folder(error)).encode(env),
+    }
+}
