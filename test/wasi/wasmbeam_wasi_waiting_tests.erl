@@ -24,7 +24,10 @@ waiting_test_() ->
         {"waiting_guests_block_no_scheduler", fun waiting_guests_block_no_scheduler/2},
         {"the_fun_of_an_import_may_have_its_guest_wait", fun the_fun_of_an_import_may_have_its_guest_wait/2},
         {"a_start_function_may_wait", fun a_start_function_may_wait/2},
-        {"no_message_is_left_over", fun no_message_is_left_over/2}
+        {"no_message_is_left_over", fun no_message_is_left_over/2},
+        {"a_sleep_of_an_hour_ends_early", fun a_sleep_of_an_hour_ends_early/2},
+        {"a_read_of_input_that_never_comes_ends_early",
+         fun a_read_of_input_that_never_comes_ends_early/2}
     ]].
 
 in_folder(Test) ->
@@ -200,3 +203,43 @@ no_message_is_left_over(Folder, Write) ->
     [{ok, [0]} = wasmbeam:call(I, <<"open_file">>, []) || _ <- lists:seq(1, 200)],
     ok = Write(),
     ?assertEqual({messages, []}, process_info(self(), messages)).
+
+a_sleep_of_an_hour_ends_early(Folder, _Write) ->
+    ends_early(Folder, #{}, <<"poll_oneoff">>, [65536, 70000, 1, ?OUT], fun(Guest) ->
+        Hour = 3600_000_000_000,
+        wasmbeam_wasi_guest:put(Guest, 65536, <<0:64, 0, 0:56, 1:32/little, 0:32, Hour:64/little, 0:128>>)
+    end).
+
+a_read_of_input_that_never_comes_ends_early(Folder, _Write) ->
+    Silent = spawn_link(fun() -> receive over -> ok end end),
+    ends_early(Folder, #{stdin => Silent}, <<"fd_read">>, [0, 65536, 1, ?OUT], fun(Guest) ->
+        wasmbeam_wasi_guest:put_buffers(Guest, 65536, [{70000, 100}])
+    end),
+    Silent ! over.
+
+%% By a timeout, by being cancelled, with the caller, and with the instance.
+ends_early(Folder, More, Function, Args, Prepare) ->
+    Source = wasmbeam_wasi_guest:module("wasi_snapshot_preview1", 32),
+    {ok, I} = wasmbeam:start(Source, #{wasi => maps:merge(wasi(Folder), More), on_interrupt => keep}),
+    Prepare(#{instance => I, width => 32}),
+    Call = fun() -> spawn_monitor(fun() -> exit(wasmbeam:call(I, Function, Args)) end) end,
+    ?assertMatch({error, {timeout, _}}, wasmbeam:call(I, Function, Args, #{timeout => 20})),
+    Cancelled = Call(),
+    await_suspended(I),
+    ok = wasmbeam:cancel(I),
+    ?assertMatch({error, {interrupted, _}}, ended(Cancelled)),
+    {Pid, _} = Killed = Call(),
+    await_suspended(I),
+    exit(Pid, kill),
+    ?assertEqual(killed, ended(Killed)),
+    ?assertEqual({ok, [0]}, wasmbeam:call(I, <<"sched_yield">>, [])),
+    Stopped = Call(),
+    await_suspended(I),
+    ok = wasmbeam:stop(I),
+    ?assertMatch({error, {stopped, _}}, ended(Stopped)).
+
+await_suspended(I) ->
+    case wasmbeam:info(I) of
+        #{state := suspended} -> ok;
+        #{} -> erlang:yield(), await_suspended(I)
+    end.
