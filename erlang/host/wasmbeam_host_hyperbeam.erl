@@ -1,5 +1,5 @@
 %% @doc HyperBEAM as the host: `hb_ao' (`hb_converge' in older releases), `hb_private', `hb_cache'
-%% and `hb_opts', as they are in the code path.
+%% and, if there is one, `hb_opts', as they are in the code path.
 -module(wasmbeam_host_hyperbeam).
 
 -behaviour(wasmbeam_host).
@@ -9,6 +9,8 @@
          cache_read/2, option/3, is_device/3]).
 
 -define(RESOLVER, {wasmbeam, hyperbeam_resolver}).
+%% In options whose devices are in the list already.
+-define(KNOWN, wasmbeam_devices_known).
 %% By way of variables: at compile time there is no HyperBEAM.
 -define(PRIVATE, (module(hb_private))).
 -define(CACHE, (module(hb_cache))).
@@ -23,7 +25,8 @@ find() ->
     case Resolvers of
         [Resolver | _] ->
             persistent_term:put(?RESOLVER, Resolver),
-            lists:all(fun is_there/1, [hb_private, hb_cache, hb_opts]);
+            _ = is_there(?OPTIONS),
+            lists:all(fun is_there/1, [hb_private, hb_cache]);
         [] ->
             false
     end.
@@ -43,13 +46,13 @@ resolver() ->
 %% @doc See {@link wasmbeam_host:get/4}.
 -spec get(wasmbeam_host:path(), wasmbeam_host:base(), term(), wasmbeam_host:opts()) -> term().
 get(Path, Base, Default, Opts) ->
-    (resolver()):get(Path, Base, Default, opts(Opts)).
+    (resolver()):get(path(Path), Base, Default, opts(Opts)).
 
 %% @doc See {@link wasmbeam_host:set/3}.
 -spec set(wasmbeam_host:message(), wasmbeam_host:updates(), wasmbeam_host:opts()) ->
     wasmbeam_host:message().
 set(Message, Updates, Opts) ->
-    (resolver()):set(Message, Updates, opts(Opts)).
+    (resolver()):set(Message, updates(Updates), opts(Opts)).
 
 %% @doc See {@link wasmbeam_host:replace/3}. Anything else than a message takes the place of what is
 %% there by itself.
@@ -80,13 +83,13 @@ load(Value, Opts) ->
 %% @doc See {@link wasmbeam_host:private_get/3}.
 -spec private_get(wasmbeam_host:path(), wasmbeam_host:message(), wasmbeam_host:opts()) -> term().
 private_get(Path, Message, Opts) ->
-    ?PRIVATE:get(Path, Message, opts(Opts)).
+    ?PRIVATE:get(path(Path), Message, opts(Opts)).
 
 %% @doc See {@link wasmbeam_host:private_set/3}.
 -spec private_set(wasmbeam_host:message(), wasmbeam_host:updates(), wasmbeam_host:opts()) ->
     wasmbeam_host:message().
 private_set(Message, Updates, Opts) ->
-    ?PRIVATE:set(Message, Updates, opts(Opts)).
+    ?PRIVATE:set(Message, updates(Updates), opts(Opts)).
 
 %% @doc See {@link wasmbeam_host:cache_write/2}.
 -spec cache_write(wasmbeam_host:message() | binary(), wasmbeam_host:opts()) ->
@@ -106,24 +109,46 @@ cache_read(Id, Opts) ->
 %% @doc See {@link wasmbeam_host:option/3}.
 -spec option(atom(), term(), wasmbeam_host:opts()) -> term().
 option(Key, Default, Opts) ->
-    ?OPTIONS:get(Key, Default, opts(Opts)).
+    node_option(Key, Default, opts(Opts)).
+
+%% Without `hb_opts' there are the options of the call, and wasmbeam's own.
+node_option(Key, Default, Opts) ->
+    case {erlang:function_exported(?OPTIONS, get, 3), Opts} of
+        {true, _} -> ?OPTIONS:get(Key, Default, Opts);
+        {false, #{Key := Value}} -> Value;
+        {false, #{}} -> application:get_env(wasmbeam, Key, Default)
+    end.
 
 %% @doc See {@link wasmbeam_host:is_device/3}.
 -spec is_device(binary(), module(), wasmbeam_host:opts()) -> boolean().
 is_device(Name, Module, Opts) ->
     Lowercase = wasmbeam_path:lowercase(Name),
     case [Found || #{<<"name">> := Each, <<"module">> := Found}
-                       <- ?OPTIONS:get(preloaded_devices, [], opts(Opts)),
+                       <- node_option(preloaded_devices, [], opts(Opts)),
                    wasmbeam_path:lowercase(Each) =:= Lowercase] of
         [First | _] -> First =:= Module;
-        [] -> false
+        %% Nobody has said otherwise.
+        [] -> true
     end.
 
-%% HyperBEAM looks for devices in a list; the first of a name counts.
-opts(#{devices := Devices} = Opts) ->
+%% A path as text, without empty parts: devices put them together of prefixes that may be empty.
+path(Path) when is_list(Path) ->
+    wasmbeam_path:to_binary(wasmbeam_path:keys(Path));
+path(Path) when is_binary(Path), Path =/= <<"/">> ->
+    case Path =:= <<>> orelse (binary:first(Path) =/= $/ andalso binary:match(Path, <<"//">>) =:= nomatch) of
+        true -> Path;
+        false -> wasmbeam_path:to_binary(wasmbeam_path:keys(Path))
+    end;
+path(Path) ->
+    Path.
+
+updates(Updates) ->
+    maps:from_list([{path(Path), Value} || {Path, Value} <- maps:to_list(Updates)]).
+
+%% HyperBEAM looks for devices in a list; the first of a name counts. Once in it, they stay.
+opts(#{devices := Devices} = Opts) when not is_map_key(?KNOWN, Opts) ->
     Extra = [#{<<"name">> => Name, <<"module">> => Module}
              || {Name, Module} <- maps:to_list(Devices)],
-    Rest = maps:remove(devices, Opts),
-    Rest#{preloaded_devices => Extra ++ ?OPTIONS:get(preloaded_devices, [], Rest)};
+    Opts#{preloaded_devices => Extra ++ node_option(preloaded_devices, [], Opts), ?KNOWN => true};
 opts(Opts) ->
     Opts.

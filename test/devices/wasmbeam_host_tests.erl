@@ -167,6 +167,14 @@ the_host_is_chosen_by_what_is_there_test_() ->
     [device_hosts:on_embedded(?_assertEqual(wasmbeam_host_embedded, wasmbeam_host:choose(auto))),
      device_hosts:on_hyperbeam(?_assertEqual(wasmbeam_host_hyperbeam, wasmbeam_host:choose(auto)))].
 
+%% Of a node that has no hb_opts.
+options_without_hyperbeams_test() ->
+    ?assertEqual(7, wasmbeam_host_hyperbeam:option(some_option, 1, #{some_option => 7})),
+    ?assertEqual(1, wasmbeam_host_hyperbeam:option(some_option, 1, #{})),
+    ?assert(wasmbeam_host_hyperbeam:is_device(<<"WASI@1.0">>, dev_wasi, #{})),
+    ?assertNot(wasmbeam_host_hyperbeam:is_device(<<"WASI@1.0">>, dev_wasi,
+                                                 #{devices => #{<<"wasi@1.0">> => test_device}})).
+
 %% Every function of the double that stands for HyperBEAM's, and nothing else of it.
 devices_reach_hyperbeam_through_the_host_only_test_() ->
     device_hosts:on_hyperbeam(fun() ->
