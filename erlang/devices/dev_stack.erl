@@ -65,9 +65,13 @@ is_of_stack(<<"transform">>, _Message, _Opts) ->
 is_of_stack(Name, Message, Opts) ->
     case wasmbeam_host:get(<<"stack-keys">>, ?PLAIN(Message), Opts) of
         not_found -> true;
-        Keys -> lists:any(fun(Key) -> wasmbeam_path:is_same(wasmbeam_path:key(Key), Name) end,
-                          in_order(wasmbeam_host:load(Keys, Opts)))
+        Keys -> is_among(Name, in_order(wasmbeam_host:load(Keys, Opts)))
     end.
+
+is_among(Name, [Name | _]) -> true;
+is_among(Name, [Key | Keys]) ->
+    wasmbeam_path:is_same(wasmbeam_path:key(Key), Name) orelse is_among(Name, Keys);
+is_among(_Name, []) -> false.
 
 in_order(List) when is_list(List) -> List;
 in_order(Numbered) when is_map(Numbered) -> [Value || {_, Value} <- places(Numbered)];
@@ -170,14 +174,22 @@ located(_Place, Reason) -> Reason.
 
 %% What a stack changes while its devices run.
 context(Message, Opts) ->
-    Get = fun(Key) -> wasmbeam_host:get(Key, ?PLAIN(Message), unset, Opts) end,
-    Prefixes = [{Key, Get(Key), wasmbeam_host:load(Get(<<Key/binary, "es">>), Opts)}
-                || Key <- [<<"input-prefix">>, <<"output-prefix">>]],
-    #{before => #{<<"device">> => wasmbeam_host:device(Message, Opts), <<"pass">> => Get(<<"pass">>),
-                  <<"device-key">> => Get(<<"device-key">>)},
-      %% Where all places have the same one, it is the message's own.
-      prefixes => [{Key, All, numbered(Places)} || {Key, All, Places} <- Prefixes,
-                                                   Places =/= unset]}.
+    Plain = ?PLAIN(Message),
+    #{before => #{<<"device">> => wasmbeam_host:device(Message, Opts),
+                  <<"pass">> => wasmbeam_host:get(<<"pass">>, Plain, unset, Opts),
+                  <<"device-key">> => wasmbeam_host:get(<<"device-key">>, Plain, unset, Opts)},
+      prefixes => prefixes(<<"input-prefix">>, <<"input-prefixes">>, Plain, Opts)
+                      ++ prefixes(<<"output-prefix">>, <<"output-prefixes">>, Plain, Opts)}.
+
+%% Where all places have the same one, it is the message's own.
+prefixes(Key, Keys, Plain, Opts) ->
+    case wasmbeam_host:get(Keys, Plain, Opts) of
+        not_found ->
+            [];
+        Places ->
+            Own = wasmbeam_host:get(Key, Plain, unset, Opts),
+            [{Key, Own, numbered(wasmbeam_host:load(Places, Opts))}]
+    end.
 
 %% The message as the device in that place sees it.
 placed(Place, Device, Updates, #{prefixes := Prefixes}, Message, Opts) ->

@@ -138,9 +138,8 @@ results(Results, _Imports, Prefix, Message, Opts) ->
     results(Results, Prefix, Message, Opts).
 
 results(Results, Prefix, Message, Opts) ->
-    wasmbeam_host:replace(Message, #{
-        <<"results/", Prefix/binary, "/type">> => ok,
-        <<"results/", Prefix/binary, "/output">> => Results
+    wasmbeam_host:set(Message, #{
+        <<"results/", Prefix/binary>> => #{<<"type">> => ok, <<"output">> => Results}
     }, Opts).
 
 %% @doc What serves the guest's imports where the message has nothing else in its private part: its

@@ -135,10 +135,7 @@ is_device(Name, Module, Opts) ->
 path(Path) when is_list(Path) ->
     wasmbeam_path:to_binary(wasmbeam_path:keys(Path));
 path(Path) when is_binary(Path), Path =/= <<"/">> ->
-    case Path =:= <<>> orelse (binary:first(Path) =/= $/ andalso binary:match(Path, <<"//">>) =:= nomatch) of
-        true -> Path;
-        false -> wasmbeam_path:to_binary(wasmbeam_path:keys(Path))
-    end;
+    wasmbeam_path:to_binary(wasmbeam_path:keys(Path));
 path(Path) ->
     Path.
 
