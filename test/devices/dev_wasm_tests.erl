@@ -299,5 +299,5 @@ no_instance_is_left_behind_test_() ->
              receive {'DOWN', Monitor, process, Handle, _} -> ok end,
              ?assertMatch({error, {stopped, _}}, hb_beamr:call(Handle, "fac", [1.0]))
          end || Handle <- Handles],
-        ok
+        ?assertEqual([], [Handle || Handle <- Handles, ets:member(hb_beamr_registry, Handle)])
     end}).
