@@ -17,8 +17,9 @@
       before => string(),
       %% More arguments of `erl'.
       args => [string()],
-      %% How the VM ends after the test.
-      finish => stop | halt,
+      %% How the VM ends after the test: by init:stop/1 or erlang:halt/1, with a status that is
+      %% expected then.
+      finish => {stop | halt, Status :: 0..255},
       %% What the test may take, in milliseconds: against hangs, nothing is measured by it.
       timeout => pos_integer(),
       %% By how much the heartbeat may be late, in milliseconds.
@@ -27,6 +28,7 @@
 -define(TIMEOUT, 120000).
 -define(LATENESS, 3000).
 -define(BEAT, 20).
+-define(FINISH, {stop, 0}).
 
 %% @equiv run(Config, Test, #{})
 -spec run([{atom(), term()}], fun(() -> Result)) -> Result.
@@ -42,12 +44,13 @@ run(Config, Test, Options) ->
     ok = file:write_file(File, term_to_binary(Test)),
     {Status, Output} = execute(File, Options),
     io:format("~ts", [Output]),
+    {_, Expected} = maps:get(finish, Options, ?FINISH),
     case {Status, read_result(File ++ ".result")} of
-        {0, {returned, Result, Late}} ->
+        {Expected, {returned, Result, Late}} ->
             io:format("heartbeat late by ~b ms at worst~n", [Late]),
             true = Late =< maps:get(lateness, Options, ?LATENESS),
             Result;
-        {0, {raised, Class, Reason, Stack}} ->
+        {Expected, {raised, Class, Reason, Stack}} ->
             erlang:raise(Class, Reason, Stack);
         {_, Result} ->
             error({child_vm, #{status => Status, output => Output, result => Result}})
@@ -70,11 +73,11 @@ execute(File, Options) ->
 
 command(File, Options) ->
     Erl = filename:join([code:root_dir(), "bin", "erl"]),
-    Finish = atom_to_list(maps:get(finish, Options, stop)),
+    {How, Status} = maps:get(finish, Options, ?FINISH),
     Paths = [filename:dirname(code:which(Module)) || Module <- [wasmbeam, ?MODULE]],
     [Erl, "-noinput", "+S", "2:2", "-pa" | Paths]
         ++ maps:get(args, Options, [])
-        ++ ["-s", atom_to_list(?MODULE), "main", File, Finish].
+        ++ ["-s", atom_to_list(?MODULE), "main", File, atom_to_list(How), integer_to_list(Status)].
 
 collect(Port, Deadline, Output) ->
     receive
@@ -94,7 +97,8 @@ read_result(File) ->
 
 %% @doc In the child: runs the test that is in the file.
 -spec main([atom()]) -> ok.
-main([File, Finish]) ->
+main([File, How, Status]) ->
+    Finish = {How, list_to_integer(atom_to_list(Status))},
     _ = spawn_link(fun() -> judge(atom_to_list(File), Finish) end),
     ok.
 
@@ -122,8 +126,8 @@ attempt(Test) ->
         Class:Reason:Stack -> {raised, Class, Reason, Stack}
     end.
 
-finish(stop) -> init:stop();
-finish(halt) -> erlang:halt(0).
+finish({stop, Status}) -> init:stop(Status);
+finish({halt, Status}) -> erlang:halt(Status).
 
 beat(Worst) ->
     Before = erlang:monotonic_time(millisecond),

@@ -585,12 +585,13 @@ a_handler_gives_its_instance_away_to_a_process_that_dies(Config) ->
 
 the_vm_ends_in_order_with_calls_in_flight(Config) ->
     Busy = ?config(busy, Config),
-    child_vm:run(Config, fun() -> calls_in_flight(Busy) end, #{finish => stop}).
+    child_vm:run(Config, fun() -> calls_in_flight(Busy) end, #{finish => {stop, 17}, timeout => 60000}).
 
 the_vm_halts_with_calls_in_flight(Config) ->
     Busy = ?config(busy, Config),
-    [child_vm:run(Config, fun() -> calls_in_flight(Busy) end, #{finish => halt})
-     || _ <- lists:seq(1, 5)].
+    [child_vm:run(Config, fun() -> calls_in_flight(Busy) end,
+                  #{finish => {halt, Status}, timeout => 60000})
+     || Status <- [0, 1, 2, 42, 255]].
 
 %% Leaves calls behind that run, are suspended in an import, wait in line; and one that compiles.
 calls_in_flight(Busy) ->
