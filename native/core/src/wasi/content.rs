@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use super::litter;
+
 /// Bytes in a chunk.
 pub(crate) const CHUNK: usize = 64 * 1024;
+
+pub(super) type Chunks = Vec<Option<Arc<Vec<u8>>>>;
 
 /// The bytes of a file.
 ///
@@ -12,8 +16,14 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 /// copying a file nor writing small pieces to it costs what the file is long.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
-    chunks: Vec<Option<Arc<Vec<u8>>>>,
+    chunks: Chunks,
     len: u64,
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        litter::free(std::mem::take(&mut self.chunks));
+    }
 }
 
 /// Calls `piece(chunk index, offset in the chunk, range of the buffer)` for each chunk touched.
@@ -89,7 +99,10 @@ impl Content {
     /// Cuts the content, or extends it by zeros.
     pub(crate) fn set_len(&mut self, len: u64) {
         if len < self.len {
-            self.chunks.truncate(len.div_ceil(CHUNK as u64) as usize);
+            let kept = len.div_ceil(CHUNK as u64) as usize;
+            if kept < self.chunks.len() {
+                litter::free(self.chunks.split_off(kept));
+            }
             let last = (len / CHUNK as u64) as usize;
             if let Some(Some(chunk)) = self.chunks.get_mut(last) {
                 let within = (len % CHUNK as u64) as usize;

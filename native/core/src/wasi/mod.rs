@@ -8,10 +8,10 @@
 //!
 //! One implementation serves both widths of memory: see [`Width`].
 //!
-//! Every call takes bounded time: a path has at most 4095 bytes and passes at most 40 symbolic
-//! links, a call has at most 1024 buffers, moves at most 16 MiB, and polls at most 4096
-//! subscriptions; what else grows with the filesystem is bounded by its [`Quotas`]. Long runs of
-//! random bytes are made in pieces, with a [`Request::Yield`] between them.
+//! Every step takes bounded time: a path has at most 4095 bytes and passes at most 40 symbolic
+//! links, a call has at most 1024 buffers, moves at most 2 GiB, and polls at most 4096
+//! subscriptions; what else grows with the filesystem is bounded by its [`Quotas`]. Long transfers,
+//! listings and runs of random bytes are made in pieces, with a [`Request::Yield`] between them.
 
 mod abi;
 mod clock;
@@ -23,6 +23,7 @@ mod embedder;
 pub(crate) mod errno;
 pub(crate) mod filesystem;
 mod functions;
+mod litter;
 pub(crate) mod memory;
 mod node;
 mod outcome;

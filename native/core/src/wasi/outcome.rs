@@ -169,4 +169,15 @@ pub(crate) enum YieldResume {
         pointer: u64,
         remaining: u64,
     },
+    /// There are more bytes to read or to write, behind those that were moved.
+    Transfer {
+        invocation: Box<Invocation>,
+        moved: u64,
+    },
+    /// There are more entries to list, beyond the cookie, in a buffer of which a part is used.
+    Listing {
+        invocation: Box<Invocation>,
+        used: usize,
+        cookie: u64,
+    },
 }

@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use wasmbeam_core::wasi::{Answer, Function, Node, Outcome, Quotas, WasiConfig, WasiState};
+
 use crate::world::*;
 
 #[test]
@@ -196,5 +198,71 @@ fn directories_nest_to_a_bounded_depth() {
         assert!(world.state.node(b"/").is_ok());
         world.create_directory("top").unwrap();
         assert_eq!(world.rename("d", "top/d"), Err(NAMETOOLONG));
+    });
+}
+
+#[test]
+fn a_large_directory_is_listed_in_pieces_and_whole() {
+    let names: Vec<_> = (0..3000).map(|n| format!("file-{n:04}")).collect();
+    let entries = names.iter().map(|name| (name.clone().into(), file("")));
+    let files = Node::Directory(entries.collect());
+    in_both_with(WasiConfig { files, ..config() }, |world| {
+        let args = [ROOT, DATA, 1 << 20, 0, RESULT];
+        let mut outcome = world.outcome(Function::FdReaddir, &args);
+        let mut yields = 0;
+        while let Outcome::Pending(request) = outcome {
+            yields += 1;
+            if yields == 1 {
+                // What comes and goes meanwhile is seen, or not, and disturbs nothing else.
+                world.state.write_file(b"new", b"").unwrap();
+                world.state.remove(b"file-2999").unwrap();
+            }
+            outcome = world.complete(request, &Answer::Elapsed);
+        }
+        assert_eq!((outcome.errno(), yields >= 5), (Some(SUCCESS), true));
+        let seen = world.entries(world.get_size(RESULT));
+        let seen: Vec<_> = seen.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(seen[..2], [".", ".."]);
+        assert_eq!(seen[2..3001], names[..2999]);
+        assert_eq!(seen[3001..], ["new"]);
+    });
+}
+
+/// Moves a tower of directories about, and asks each time whether a small one still fits.
+#[test]
+fn a_move_that_would_nest_too_deep_is_refused() {
+    in_both(|world| {
+        let tower = |world: &mut World, name: &str, height: usize| {
+            let path = format!("{name}{}", "/d".repeat(height - 1));
+            world.state.create_directory(path.as_bytes()).unwrap();
+            path
+        };
+        let base = tower(world, "base", 200);
+        tower(world, "low", 56);
+        tower(world, "high", 57);
+        let into = format!("{base}/top");
+        assert_eq!(world.rename("high", &into), Err(NAMETOOLONG));
+        assert_eq!(world.rename("low", &into), Ok(()));
+
+        // The height of the base is known from what is in it: it cannot go anywhere else.
+        world.create_directory("under").unwrap();
+        assert_eq!(world.rename("base", "under/base"), Err(NAMETOOLONG));
+        let mut restored = world.clone();
+        let encoded = world.state.encode();
+        restored.state = WasiState::decode(&encoded, Quotas::MAX).unwrap();
+        assert_eq!(restored.rename("base", "under/base"), Err(NAMETOOLONG));
+
+        // When that is lower again, it can.
+        for world in [world, &mut restored] {
+            assert_eq!(world.rename(&into, "low"), Ok(()));
+            assert_eq!(world.rename("base", "under/base"), Ok(()));
+            world.state.remove(b"high/d/d").unwrap();
+            let into = format!("under/{base}/top");
+            assert_eq!(world.rename("high", &into), Ok(()));
+            assert_eq!(
+                world.rename("low", &format!("{into}/d/d")),
+                Err(NAMETOOLONG)
+            );
+        }
     });
 }

@@ -1,5 +1,7 @@
 use crate::world::*;
-use wasmbeam_core::wasi::Function;
+use wasmbeam_core::wasi::{
+    Answer, Function, Outcome, OutputSink, OutputStream, Quotas, Request, WasiConfig,
+};
 
 #[test]
 fn what_is_written_is_read_back() {
@@ -238,19 +240,112 @@ fn hard_links_are_one_file() {
     });
 }
 
+/// The errno, and how often the call let others run.
+fn in_pieces(world: &mut World, function: Function, args: &[u64]) -> (u16, usize) {
+    let mut outcome = world.outcome(function, args);
+    let mut yields = 0;
+    while let Outcome::Pending(request @ Request::Yield(_)) = outcome {
+        yields += 1;
+        outcome = world.complete(request, &Answer::Elapsed);
+    }
+    (outcome.errno().unwrap(), yields)
+}
+
+/// Buffers that all are the first so many bytes of memory.
+fn put_equal_buffers(world: &mut World, count: u64, len: u64) {
+    let size = world.size();
+    for index in 0..count {
+        world.put_size(ARRAY + index * 2 * size, DATA);
+        world.put_size(ARRAY + index * 2 * size + size, len);
+    }
+}
+
 #[test]
-fn a_call_moves_a_bounded_number_of_bytes() {
+fn a_long_transfer_is_whole_and_made_in_pieces() {
     in_both(|world| {
         let fd = world.open("file", CREATE).unwrap();
-        let size = world.size();
-        for index in 0..1024 {
-            world.put_size(ARRAY + index * 2 * size, 0);
-            world.put_size(ARRAY + index * 2 * size + size, 4 << 20);
+        let bytes: Vec<u8> = (0..1_000_003_u32).map(|n| ((n * 7) >> 3) as u8).collect();
+        world.put(DATA, &bytes);
+        put_equal_buffers(world, 20, bytes.len() as u64);
+        let args = [fd, ARRAY, 20, RESULT];
+        let (errno, yields) = in_pieces(world, Function::FdWrite, &args);
+        assert_eq!((errno, world.get_size(RESULT)), (SUCCESS, 20_000_060));
+        assert!(yields >= 70, "{yields}");
+        assert_eq!(world.contents("file"), bytes.repeat(20));
+        assert_eq!(world.seek(fd, 0, CURRENT), Ok(20_000_060));
+
+        world.put(DATA, &vec![0; bytes.len()]);
+        put_equal_buffers(world, 1, bytes.len() as u64);
+        let args = [fd, ARRAY, 1, 1_000_003 * 3, RESULT];
+        let (errno, yields) = in_pieces(world, Function::FdPread, &args);
+        assert_eq!((errno, world.get_size(RESULT)), (SUCCESS, 1_000_003));
+        assert!(yields >= 3, "{yields}");
+        assert!(world.get(DATA, 1_000_003) == bytes);
+
+        world.seek(fd, -1_000_005, END).unwrap();
+        put_equal_buffers(world, 2, bytes.len() as u64);
+        let (errno, _) = in_pieces(world, Function::FdRead, &[fd, ARRAY, 2, RESULT]);
+        assert_eq!((errno, world.get_size(RESULT)), (SUCCESS, 1_000_005));
+        assert_eq!(world.seek(fd, 0, CURRENT), Ok(20_000_060));
+    });
+}
+
+#[test]
+fn a_transfer_that_cannot_go_on_tells_how_far_it_came() {
+    let quotas = Quotas {
+        bytes: 700_000,
+        ..Quotas::default()
+    };
+    in_both_with(WasiConfig { quotas, ..config() }, |world| {
+        let fd = world.open("file", CREATE).unwrap();
+        put_equal_buffers(world, 3, 500_000);
+        let args = [fd, ARRAY, 3, RESULT];
+        let (errno, _) = in_pieces(world, Function::FdWrite, &args);
+        assert_eq!((errno, world.get_size(RESULT)), (SUCCESS, 700_000));
+        assert_eq!(in_pieces(world, Function::FdWrite, &args).0, NOSPC);
+
+        // What is read is cut while the call lets others run.
+        put_equal_buffers(world, 1, 700_000);
+        let args = [fd, ARRAY, 1, 0, RESULT];
+        let Outcome::Pending(request) = world.outcome(Function::FdPread, &args) else {
+            panic!("700,000 bytes at once");
+        };
+        world.state.write_file(b"file", b"short").unwrap();
+        let outcome = world.complete(request, &Answer::Elapsed);
+        assert_eq!(outcome.errno(), Some(SUCCESS));
+        assert!((1..700_000).contains(&world.get_size(RESULT)));
+    });
+}
+
+#[test]
+fn appending_goes_on_behind_what_others_append_meanwhile() {
+    in_both(|world| {
+        let fd = world.open_with(ROOT, 0, "file", CREATE, (ALL_RIGHTS, 0), APPEND);
+        let fd = fd.unwrap();
+        put_equal_buffers(world, 1, 600_000);
+        let args = [fd, ARRAY, 1, RESULT];
+        let Outcome::Pending(request) = world.outcome(Function::FdWrite, &args) else {
+            panic!("600,000 bytes at once");
+        };
+        let mut contents = world.contents("file");
+        contents.extend_from_slice(b"between");
+        world.state.write_file(b"file", &contents).unwrap();
+        let mut outcome = world.complete(request, &Answer::Elapsed);
+        while let Outcome::Pending(request) = outcome {
+            outcome = world.complete(request, &Answer::Elapsed);
         }
-        world
-            .call(Function::FdWrite, &[fd, ARRAY, 1024, RESULT])
-            .unwrap();
-        assert_eq!(world.get_size(RESULT), 16 << 20);
-        assert_eq!(world.fstat(fd).unwrap().size, 16 << 20);
+        assert_eq!(world.get_size(RESULT), 600_000);
+        assert_eq!(world.contents("file").len(), 600_007);
+    });
+}
+
+#[test]
+fn a_call_moves_a_bounded_number_of_bytes() {
+    let stdout = OutputSink::Capture { limit: 5 };
+    in_both_with(WasiConfig { stdout, ..config() }, |world| {
+        put_equal_buffers(world, 1024, 3 << 20);
+        let (errno, _) = in_pieces(world, Function::FdWrite, &[1, ARRAY, 1024, RESULT]);
+        assert_eq!((errno, world.get_size(RESULT)), (SUCCESS, 0x7fff_f000));
+        assert_eq!(world.state.discarded(OutputStream::Stdout), 0x7fff_f000 - 5);
     });
 }

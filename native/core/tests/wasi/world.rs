@@ -371,6 +371,11 @@ impl World {
     pub fn read_entries(&mut self, fd: u64, room: u64, cookie: u64) -> Result<(Vec<Dirent>, bool)> {
         self.call(Function::FdReaddir, &[fd, DATA, room, cookie, RESULT])?;
         let used = self.get_size(RESULT);
+        Ok((self.entries(used), used == room))
+    }
+
+    /// The whole entries in so many bytes of the data.
+    pub fn entries(&self, used: u64) -> Vec<Dirent> {
         let mut entries = Vec::new();
         let mut at = DATA;
         while at + 24 <= DATA + used {
@@ -386,7 +391,7 @@ impl World {
             });
             at += 24 + len;
         }
-        Ok((entries, used == room))
+        entries
     }
 
     /// The names in a directory but `.` and `..`.

@@ -11,7 +11,7 @@ use crate::wasi::types::FileType;
 const NAME: usize = 19;
 
 /// The most bytes that one call fills, which bounds its time.
-const MAX_LEN: u64 = 1 << 20;
+const MAX_LEN: u64 = 32 << 10;
 
 fn type_code(file_type: FileType) -> u8 {
     match file_type {

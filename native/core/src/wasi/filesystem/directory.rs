@@ -1,10 +1,10 @@
 //! The entries of one directory.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use super::InodeId;
+use super::blocks::BlockMap;
 
 /// The name of an entry.
 pub(crate) type Name = Arc<[u8]>;
@@ -23,9 +23,12 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Directory {
     pub(crate) parent: InodeId,
-    entries: BTreeMap<Name, Entry>,
-    order: BTreeMap<u64, Name>,
+    entries: BlockMap<Name, Entry>,
+    order: BlockMap<u64, (Name, InodeId)>,
     next_cookie: u64,
+    /// How many directories in here there are of each height, so that moving one to where it would
+    /// nest too deep can be refused without looking at all that is in it.
+    heights: BTreeMap<usize, u32>,
 }
 
 /// The cookies of `.` and `..`; entries follow.
@@ -36,14 +39,15 @@ impl Directory {
     pub(crate) fn new(parent: InodeId) -> Self {
         Directory {
             parent,
-            entries: BTreeMap::new(),
-            order: BTreeMap::new(),
+            entries: BlockMap::default(),
+            order: BlockMap::default(),
             next_cookie: PARENT_COOKIE + 1,
+            heights: BTreeMap::new(),
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == 0
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -64,7 +68,7 @@ impl Directory {
     /// Inserts under a known cookie.
     pub(crate) fn insert_at(&mut self, name: &[u8], inode: InodeId, cookie: u64) {
         let name: Name = name.into();
-        self.order.insert(cookie, name.clone());
+        self.order.insert(cookie, (name.clone(), inode));
         self.entries.insert(name, Entry { inode, cookie });
     }
 
@@ -82,8 +86,8 @@ impl Directory {
     /// Entries beyond a cookie, in the order in which they were made.
     pub(crate) fn after(&self, cookie: u64) -> impl Iterator<Item = (u64, &Name, InodeId)> {
         self.order
-            .range((Bound::Excluded(cookie), Bound::Unbounded))
-            .filter_map(|(cookie, name)| Some((*cookie, name, self.entries.get(name)?.inode)))
+            .after(&cookie)
+            .map(|(cookie, (name, inode))| (*cookie, name, *inode))
     }
 
     pub(crate) fn next_cookie(&self) -> u64 {
@@ -92,5 +96,25 @@ impl Directory {
 
     pub(crate) fn set_next_cookie(&mut self, cookie: u64) {
         self.next_cookie = cookie;
+    }
+
+    /// How many directories nest from this one on, itself included.
+    pub(crate) fn height(&self) -> usize {
+        1 + self.heights.keys().next_back().copied().unwrap_or(0)
+    }
+
+    /// Takes note of a directory in here that has that height now.
+    pub(crate) fn add_height(&mut self, height: usize) {
+        *self.heights.entry(height).or_default() += 1;
+    }
+
+    /// Forgets one that had that height.
+    pub(crate) fn remove_height(&mut self, height: usize) {
+        if let Some(count) = self.heights.get_mut(&height) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.heights.remove(&height);
+            }
+        }
     }
 }

@@ -97,13 +97,48 @@ impl Filesystem {
     fn enter(&mut self, directory: InodeId, name: &[u8], inode: InodeId, now: u64) -> Result<()> {
         self.directory_mut(directory)?.insert(name, inode);
         self.used_entries += 1;
+        if let Ok(entered) = self.directory(inode) {
+            let height = entered.height();
+            self.change_height(directory, None, Some(height))?;
+        }
         self.touch(directory, now)
     }
 
-    fn leave(&mut self, directory: InodeId, name: &[u8], now: u64) -> Result<()> {
-        self.directory_mut(directory)?.remove(name);
-        self.used_entries = self.used_entries.saturating_sub(1);
+    pub(super) fn leave(&mut self, directory: InodeId, name: &[u8], now: u64) -> Result<()> {
+        if let Some(inode) = self.directory_mut(directory)?.remove(name) {
+            self.used_entries = self.used_entries.saturating_sub(1);
+            if let Ok(left) = self.directory(inode) {
+                let height = left.height();
+                self.change_height(directory, Some(height), None)?;
+            }
+        }
         self.touch(directory, now)
+    }
+
+    /// Notes in a directory, and in those above as far as it matters to them, that a directory in
+    /// it has come, gone or changed in height.
+    fn change_height(
+        &mut self,
+        mut id: InodeId,
+        mut old: Option<usize>,
+        mut new: Option<usize>,
+    ) -> Result<()> {
+        for _ in 0..=MAX_DEPTH {
+            let directory = self.directory_mut(id)?;
+            let (before, parent) = (directory.height(), directory.parent);
+            if let Some(height) = old {
+                directory.remove_height(height);
+            }
+            if let Some(height) = new {
+                directory.add_height(height);
+            }
+            let after = directory.height();
+            if before == after || parent == id {
+                break;
+            }
+            (id, old, new) = (parent, Some(before), Some(after));
+        }
+        Ok(())
     }
 
     /// Marks contents as changed.
@@ -244,7 +279,7 @@ impl Filesystem {
             ancestor = self.directory(ancestor)?.parent;
         }
         let depth = self.depth(to)?;
-        if depth > self.depth(from)? && depth + self.height(moved)? > MAX_DEPTH {
+        if depth > self.depth(from)? && depth + self.directory(moved)?.height() > MAX_DEPTH {
             return Err(Errno::Nametoolong);
         }
         Ok(())
@@ -258,24 +293,5 @@ impl Filesystem {
             depth += 1;
         }
         Ok(depth)
-    }
-
-    /// How many directories nest from this one on, itself included.
-    fn height(&self, id: InodeId) -> Result<usize> {
-        let mut height = 0;
-        let mut level = vec![id];
-        while !level.is_empty() && height <= MAX_DEPTH {
-            height += 1;
-            let mut next = Vec::new();
-            for directory in level {
-                for (_, child) in self.directory(directory)?.entries() {
-                    if matches!(self.inode(child)?.kind, Kind::Directory(_)) {
-                        next.push(child);
-                    }
-                }
-            }
-            level = next;
-        }
-        Ok(height)
     }
 }

@@ -1,12 +1,13 @@
 //! The virtual filesystem: inodes in a table, directories that name them.
 //!
-//! The table is shared by clones until one of them writes; so are each directory and each chunk
-//! of a file. Inode numbers are taken from the lowest free place, so that equal histories give
+//! Blocks of the table are shared by clones until one of them writes; so are blocks of directories
+//! and chunks of files. Inode numbers are taken from the lowest free place, so that equal histories give
 //! equal filesystems.
 //!
 //! Everything is in memory. A folder of the real machine is read into it when the guest starts: see
 //! [`mounts`](crate::mounts).
 
+mod blocks;
 mod directory;
 mod entries;
 mod file;
@@ -14,9 +15,9 @@ mod resolve;
 mod restore;
 mod tree;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use blocks::{BlockMap, BlockVec};
 pub(crate) use directory::{Directory, PARENT_COOKIE, SELF_COOKIE};
 pub(crate) use resolve::{Follow, Scope, Target, check_path};
 pub(crate) use tree::check_name;
@@ -103,8 +104,8 @@ pub(crate) struct Inode {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Filesystem {
-    inodes: Vec<Option<Inode>>,
-    free: BTreeSet<InodeId>,
+    inodes: BlockVec<Option<Inode>>,
+    free: BlockMap<InodeId, ()>,
     pub(crate) quotas: Quotas,
     used_bytes: u64,
     used_entries: u64,
@@ -120,8 +121,8 @@ impl Filesystem {
             read_only: false,
         };
         Filesystem {
-            inodes: vec![Some(root)],
-            free: BTreeSet::new(),
+            inodes: BlockVec::new(vec![Some(root)]),
+            free: BlockMap::default(),
             quotas,
             used_bytes: 0,
             used_entries: 0,
@@ -214,7 +215,7 @@ impl Filesystem {
     /// Inodes in the order of their ids.
     pub(crate) fn inodes(&self) -> impl Iterator<Item = (InodeId, &Inode)> {
         (0..)
-            .zip(&self.inodes)
+            .zip(self.inodes.iter())
             .filter_map(|(id, inode)| Some((id, inode.as_ref()?)))
     }
 
@@ -248,7 +249,7 @@ impl Filesystem {
         }
         if let Some(inode) = self.inodes.get_mut(id as usize).and_then(Option::take) {
             self.used_bytes = self.used_bytes.saturating_sub(inode.kind.charged_bytes());
-            self.free.insert(id);
+            self.free.insert(id, ());
         }
     }
 
@@ -258,7 +259,10 @@ impl Filesystem {
             return Err(Errno::Nospc);
         }
         self.charge(inode.kind.charged_bytes())?;
-        let vacant = self.free.pop_first();
+        let vacant = self.free.first().copied();
+        if let Some(id) = vacant {
+            self.free.remove(&id);
+        }
         match vacant.and_then(|id| Some((id, self.inodes.get_mut(id as usize)?))) {
             Some((id, slot)) => {
                 *slot = Some(inode);

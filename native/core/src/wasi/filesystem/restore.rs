@@ -1,6 +1,6 @@
 //! A filesystem from inodes that were read from somewhere.
 
-use super::{Filesystem, Inode, InodeId, Kind, MAX_DEPTH, ROOT};
+use super::{BlockMap, BlockVec, Filesystem, Inode, InodeId, Kind, MAX_DEPTH, ROOT};
 use crate::wasi::config::Quotas;
 
 impl Filesystem {
@@ -10,13 +10,15 @@ impl Filesystem {
         inodes: Vec<Option<Inode>>,
         quotas: Quotas,
     ) -> Result<Self, &'static str> {
-        let free = (0..)
-            .zip(&inodes)
-            .filter(|(_, inode)| inode.is_none())
-            .map(|(id, _)| id);
+        let mut free = BlockMap::default();
+        for (id, inode) in (0..).zip(&inodes) {
+            if inode.is_none() {
+                free.insert(id, ());
+            }
+        }
         let mut filesystem = Filesystem {
-            free: free.collect(),
-            inodes,
+            free,
+            inodes: BlockVec::new(inodes),
             quotas,
             used_bytes: 0,
             used_entries: 0,
@@ -57,8 +59,8 @@ impl Filesystem {
                 *count = count.checked_add(1).ok_or("too many links")?;
             }
         }
-        for (inode, count) in self.inodes.iter_mut().zip(links) {
-            if let Some(inode) = inode {
+        for (id, count) in (0..).zip(links) {
+            if let Ok(inode) = self.inode_mut(id) {
                 inode.links = count;
             }
         }
@@ -76,14 +78,15 @@ impl Filesystem {
     }
 
     /// Checks that each directory has one place in the tree, or none and no entries.
-    fn check_directories(&self) -> Result<(), &'static str> {
+    fn check_directories(&mut self) -> Result<(), &'static str> {
         let mut reached = 0;
         let mut level: Vec<InodeId> = vec![ROOT];
+        let mut levels = Vec::new();
         for _ in 0..=MAX_DEPTH {
             let mut next = Vec::new();
-            for id in level {
+            for id in &level {
                 reached += 1;
-                let directory = self.directory(id).map_err(|_| "a directory")?;
+                let directory = self.directory(*id).map_err(|_| "a directory")?;
                 next.extend(directory.entries().map(|(_, child)| child).filter(|child| {
                     matches!(
                         self.inode(*child),
@@ -94,7 +97,7 @@ impl Filesystem {
                     )
                 }));
             }
-            level = next;
+            levels.push(std::mem::replace(&mut level, next));
         }
         if !level.is_empty() {
             return Err("directories that nest too deep");
@@ -109,11 +112,18 @@ impl Filesystem {
                 }
             }
         }
-        if reached == linked {
-            Ok(())
-        } else {
-            Err("a directory outside of the tree")
+        if reached != linked {
+            return Err("a directory outside of the tree");
         }
+        // From the lowest level upwards, so that each height is known when it is noted.
+        for id in levels.into_iter().skip(1).rev().flatten() {
+            let directory = self.directory(id).map_err(|_| "a directory")?;
+            let (parent, height) = (directory.parent, directory.height());
+            self.directory_mut(parent)
+                .map_err(|_| "a directory")?
+                .add_height(height);
+        }
+        Ok(())
     }
 
     /// Whether every file can be reached, or is open.

@@ -113,9 +113,7 @@ impl Filesystem {
         if matches!(self.inode(id)?.kind, Kind::Directory(_)) {
             self.clear(id, now)?;
         }
-        self.directory_mut(parent)?.remove(name);
-        self.used_entries = self.used_entries.saturating_sub(1);
-        self.touch(parent, now)?;
+        self.leave(parent, name, now)?;
         self.drop_link(id, now)
     }
 

@@ -7,15 +7,22 @@ use crate::wasi::descriptor::Resource;
 use crate::wasi::errno::{Errno, Result};
 use crate::wasi::filesystem::InodeId;
 use crate::wasi::memory::{Buffers, Guest};
-use crate::wasi::outcome::{Outcome, OutputRequest, Request, StdinRequest};
+use crate::wasi::outcome::{
+    Outcome, OutputRequest, Request, StdinRequest, YieldRequest, YieldResume,
+};
 use crate::wasi::state::WasiState;
 use crate::wasi::types::{FdFlags, OutputStream, Rights};
 
-/// The most bytes that one call moves; it then reports that it moved fewer than asked for.
-const MAX_TRANSFER: u64 = 16 << 20;
+/// The most bytes that one call moves, as on Linux; it then reports that it moved fewer than asked
+/// for.
+const MAX_TRANSFER: u64 = 0x7fff_f000;
 
-/// The most bytes of output that the embedder gets at once.
-const MAX_OUTPUT: u64 = 1 << 20;
+/// Bytes that are moved at once; between two such pieces others may run. Moving one takes a
+/// fraction of a millisecond.
+const PIECE: u64 = 256 << 10;
+
+/// The most bytes of input or output that the embedder gives or gets at once.
+const MAX_STREAMED: u64 = 1 << 20;
 
 /// The bytes that all buffers hold, as far as they count.
 fn total(buffers: &Buffers, limit: u64) -> u64 {
@@ -23,6 +30,25 @@ fn total(buffers: &Buffers, limit: u64) -> u64 {
         .iter()
         .fold(0u64, |sum, range| sum.saturating_add(range.len() as u64));
     sum.min(limit)
+}
+
+/// The parts of all buffers that hold the bytes from `skip` on, `len` of them at most.
+fn window(buffers: &Buffers, mut skip: u64, mut len: u64) -> Buffers {
+    let mut window = Buffers::new();
+    for range in buffers {
+        let skipped = skip.min(range.len() as u64);
+        skip -= skipped;
+        let start = range.start + skipped as usize;
+        let taken = len.min((range.end - start) as u64);
+        len -= taken;
+        if taken > 0 {
+            window.push(start..start + taken as usize);
+        }
+        if len == 0 {
+            break;
+        }
+    }
+    window
 }
 
 impl Call<'_, '_> {
@@ -34,10 +60,11 @@ impl Call<'_, '_> {
         at: Option<u64>,
         result: u64,
     ) -> Outcome {
-        self.try_read(fd, pointer, count, at, result)
+        self.try_read(fd, pointer, count, at, result, 0)
             .unwrap_or_else(|errno| Err(errno).into())
     }
 
+    /// Reads the next piece; `moved` bytes have been read before.
     fn try_read(
         &mut self,
         fd: u32,
@@ -45,6 +72,7 @@ impl Call<'_, '_> {
         count: u64,
         at: Option<u64>,
         result: u64,
+        moved: u64,
     ) -> Result<Outcome> {
         let needed = match at {
             Some(_) => Rights::FD_READ | Rights::FD_SEEK,
@@ -61,22 +89,38 @@ impl Call<'_, '_> {
                 None => return Ok(self.ask_stdin(&buffers, flags)),
             },
             Resource::Inode(inode) => {
-                let read = self.read_inode(inode, at.unwrap_or(offset), &buffers)?;
+                let piece = window(&buffers, moved, PIECE.min(MAX_TRANSFER - moved));
+                let position = at.map_or(offset, |at| at.saturating_add(moved));
+                let read = self.read_inode(inode, position, &piece)?;
                 if at.is_none() {
                     self.state.descriptors.get_mut(fd)?.offset = offset + read;
                 }
-                read
+                if read > 0 && read == total(&piece, PIECE) {
+                    return Ok(self.moved(&buffers, moved + read, result));
+                }
+                moved + read
             }
         };
         Ok(self.guest.write_size(result, read).into())
+    }
+
+    /// Goes on after so many bytes, or ends there if that was all.
+    fn moved(&mut self, buffers: &Buffers, moved: u64, result: u64) -> Outcome {
+        if moved == total(buffers, MAX_TRANSFER) {
+            return self.guest.write_size(result, moved).into();
+        }
+        let resume = YieldResume::Transfer {
+            invocation: Box::new(self.invocation),
+            moved,
+        };
+        Outcome::Pending(Request::Yield(YieldRequest { resume }))
     }
 
     fn read_inode(&mut self, inode: InodeId, offset: u64, buffers: &Buffers) -> Result<u64> {
         let content = self.state.filesystem.content(inode)?;
         let mut read = 0;
         for range in buffers {
-            let len = (range.len() as u64).min(MAX_TRANSFER - read) as usize;
-            let buffer = self.guest.slice_mut(range.start..range.start + len);
+            let buffer = self.guest.slice_mut(range.clone());
             let copied = content.read_at(offset.saturating_add(read), buffer);
             read += copied as u64;
             if copied < range.len() {
@@ -94,7 +138,7 @@ impl Call<'_, '_> {
     fn read_stdin(&mut self, buffers: &Buffers) -> Option<u64> {
         let stdin = &mut self.state.stdin;
         let available = stdin.available();
-        let wanted = total(buffers, MAX_TRANSFER);
+        let wanted = total(buffers, MAX_STREAMED);
         if available.is_empty() && stdin.live && wanted > 0 {
             return None;
         }
@@ -113,7 +157,7 @@ impl Call<'_, '_> {
 
     fn ask_stdin(&self, buffers: &Buffers, flags: FdFlags) -> Outcome {
         Outcome::Pending(Request::Stdin(StdinRequest {
-            max_len: total(buffers, MAX_TRANSFER),
+            max_len: total(buffers, MAX_STREAMED),
             nonblocking: flags.contains(FdFlags::NONBLOCK),
             resume: Box::new(self.invocation),
         }))
@@ -127,10 +171,11 @@ impl Call<'_, '_> {
         at: Option<u64>,
         result: u64,
     ) -> Outcome {
-        self.try_write(fd, pointer, count, at, result)
+        self.try_write(fd, pointer, count, at, result, 0)
             .unwrap_or_else(|errno| Err(errno).into())
     }
 
+    /// Writes the next piece; `moved` bytes have been written before.
     fn try_write(
         &mut self,
         fd: u32,
@@ -138,6 +183,7 @@ impl Call<'_, '_> {
         count: u64,
         at: Option<u64>,
         result: u64,
+        moved: u64,
     ) -> Result<Outcome> {
         let needed = match at {
             Some(_) => Rights::FD_WRITE | Rights::FD_SEEK,
@@ -147,6 +193,7 @@ impl Call<'_, '_> {
         let (resource, flags, offset) = (file.resource, file.flags, file.offset);
         let buffers = self.guest.buffers(pointer, count)?;
         self.guest.check_size(result)?;
+        let piece = window(&buffers, moved, PIECE.min(MAX_TRANSFER - moved));
         let written = match resource {
             Resource::Stdin => return Err(Errno::Badf),
             Resource::Output(stream) => match self.state.output(stream).sink {
@@ -154,27 +201,46 @@ impl Call<'_, '_> {
                     return Ok(self.ask_output(stream, &buffers, result));
                 }
                 OutputSink::Embedder => 0,
-                OutputSink::Capture { limit } => self.capture(stream, &buffers, limit),
+                OutputSink::Capture { limit } => self.capture(stream, &piece, limit),
             },
             Resource::Inode(inode) => {
                 let content = self.state.filesystem.content(inode)?;
                 let position = match at {
-                    Some(position) => position,
+                    Some(position) => position.saturating_add(moved),
                     None if flags.contains(FdFlags::APPEND) => content.len(),
                     None => offset,
                 };
-                let written = self.write_inode(inode, position, &buffers)?;
+                let written = self.write_inode(inode, position, &piece)?;
                 if at.is_none() {
                     self.state.descriptors.get_mut(fd)?.offset = position + written;
                 }
                 written
             }
         };
-        Ok(self.guest.write_size(result, written).into())
+        if written > 0 && written == total(&piece, PIECE) {
+            return Ok(self.moved(&buffers, moved + written, result));
+        }
+        Ok(self.guest.write_size(result, moved + written).into())
+    }
+
+    /// Goes on with a transfer of which a part is done. What is done is not taken back: if the rest
+    /// cannot be moved, the call reports what was.
+    pub(super) fn resume_transfer(&mut self, moved: u64) -> Outcome {
+        use crate::wasi::abi::Function::{FdPread, FdPwrite, FdRead, FdWrite};
+        let [a, pointer, count, d, e, ..] = self.invocation.args;
+        let fd = a as u32;
+        let (result, outcome) = match self.invocation.function {
+            FdRead => (d, self.try_read(fd, pointer, count, None, d, moved)),
+            FdPread => (e, self.try_read(fd, pointer, count, Some(d), e, moved)),
+            FdWrite => (d, self.try_write(fd, pointer, count, None, d, moved)),
+            FdPwrite => (e, self.try_write(fd, pointer, count, Some(d), e, moved)),
+            _ => return Outcome::Return(Err(Errno::Io)),
+        };
+        outcome.unwrap_or_else(|_| self.guest.write_size(result, moved).into())
     }
 
     fn write_inode(&mut self, inode: InodeId, offset: u64, buffers: &Buffers) -> Result<u64> {
-        let wanted = total(buffers, MAX_TRANSFER);
+        let wanted = total(buffers, PIECE);
         if wanted == 0 {
             return Ok(0);
         }
@@ -193,19 +259,17 @@ impl Call<'_, '_> {
     }
 
     fn capture(&mut self, stream: OutputStream, buffers: &Buffers, limit: u64) -> u64 {
-        let wanted = total(buffers, MAX_TRANSFER);
         let output = self.state.output_mut(stream);
         let mut written = 0;
         for range in buffers {
-            let len = (range.len() as u64).min(wanted - written) as usize;
-            output.capture(self.guest.slice(range.start..range.start + len), limit);
-            written += len as u64;
+            output.capture(self.guest.slice(range.clone()), limit);
+            written += range.len() as u64;
         }
         written
     }
 
     fn ask_output(&self, stream: OutputStream, buffers: &Buffers, result: u64) -> Outcome {
-        let wanted = total(buffers, MAX_OUTPUT) as usize;
+        let wanted = total(buffers, MAX_STREAMED) as usize;
         let mut bytes = Vec::with_capacity(wanted);
         for range in buffers {
             let len = range.len().min(wanted - bytes.len());

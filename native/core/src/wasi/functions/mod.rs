@@ -29,6 +29,17 @@ pub(crate) struct Call<'a, 'm> {
     pub(crate) invocation: Invocation,
 }
 
+impl<'a, 'm> Call<'a, 'm> {
+    fn new(state: &'a mut WasiState, memory: &'m mut [u8], invocation: Invocation) -> Self {
+        let guest = Guest::new(memory, invocation.abi);
+        Call {
+            state,
+            guest,
+            invocation,
+        }
+    }
+}
+
 impl Call<'_, '_> {
     /// Runs the function.
     pub(crate) fn run(&mut self) -> Outcome {
@@ -56,7 +67,7 @@ impl Call<'_, '_> {
             Function::FdPrestatDirName => self.fd_prestat_dir_name(int(a), b, c).into(),
             Function::FdPwrite => self.fd_write(int(a), b, c, Some(d), e),
             Function::FdRead => self.fd_read(int(a), b, c, None, d),
-            Function::FdReaddir => self.fd_readdir(int(a), b, c, d, e).into(),
+            Function::FdReaddir => self.fd_readdir(d),
             Function::FdRenumber => self.state.renumber(int(a), int(b)).into(),
             Function::FdSeek => self.fd_seek(int(a), b as i64, int(c), d).into(),
             Function::FdSync => self.fd_sync(int(a), Rights::FD_SYNC).into(),
@@ -194,6 +205,14 @@ pub(crate) fn complete(
                 pointer,
                 remaining,
             } => process::fill_random(state, &mut Guest::new(memory, abi), pointer, remaining),
+            YieldResume::Transfer { invocation, moved } => {
+                Call::new(state, memory, *invocation).resume_transfer(moved)
+            }
+            YieldResume::Listing {
+                invocation,
+                used,
+                cookie,
+            } => Call::new(state, memory, *invocation).resume_listing(used, cookie),
         },
         _ => Outcome::Return(Err(Errno::Io)),
     }
