@@ -3,8 +3,9 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(wasmbeam_wasi_guest, [source/1, start/1, start/2, start/3, errno/3, ok/3, put/3, put_size/3,
-                              put_buffers/3, get/3, get_size/2, open/3, read/3, write/3, seek/3]).
+-import(wasmbeam_wasi_guest, [source/1, start/1, start/2, start/3, errno/3, ok/3, at/3, put/3,
+                              put_size/3, put_buffers/3, get/3, get_size/2, open/3, read/3, write/3,
+                              seek/3]).
 
 -define(BADF, 8).
 -define(EXIST, 20).
@@ -91,17 +92,6 @@ complete(<<Next:64/little, _Inode:64/little, Size:32/little, _Type, _:24, Name:S
     complete(Rest, [{Next, Name} | Found]);
 complete(_Cut, Found) ->
     lists:reverse(Found).
-
-%% Calls a function with paths, which are written one behind the other.
-at(Guest, Name, Args) ->
-    {Raw, _} = lists:mapfoldl(fun
-        (Path, Address) when is_binary(Path) ->
-            put(Guest, Address, Path),
-            {[Address, byte_size(Path)], Address + byte_size(Path)};
-        (Arg, Address) ->
-            {[Arg], Address}
-    end, 8192, Args),
-    errno(Guest, Name, lists:append(Raw)).
 
 paths(Width) ->
     Guest = start(Width),

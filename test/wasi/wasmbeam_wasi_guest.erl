@@ -3,7 +3,7 @@
 -module(wasmbeam_wasi_guest).
 
 -export([source/1, functions/0, module/2, start/1, start/2, start/3, widths/0]).
--export([errno/3, ok/3, put/3, put_size/3, put_buffers/3, get/3, get_size/2]).
+-export([errno/3, ok/3, at/3, put/3, put_size/3, put_buffers/3, get/3, get_size/2]).
 -export([open/3, write/3, read/3, seek/3]).
 
 -export_type([guest/0, width/0]).
@@ -15,6 +15,7 @@
 -define(RESULT, 16).
 -define(BUFFERS, 64).
 -define(PATH, 1024).
+-define(PATHS, 8192).
 -define(DATA, 65536).
 
 %% @doc The text of a module in `fixtures'.
@@ -98,6 +99,18 @@ errno(#{instance := Instance}, Name, Args) ->
 ok(Guest, Name, Args) ->
     {Name, Args, 0} = {Name, Args, errno(Guest, Name, Args)},
     Guest.
+
+%% @doc As `errno/3', of a function with paths: a binary stands for its address and its size.
+-spec at(guest(), string(), [integer() | binary()]) -> non_neg_integer().
+at(Guest, Name, Args) ->
+    {Raw, _} = lists:mapfoldl(fun
+        (Path, Address) when is_binary(Path) ->
+            put(Guest, Address, Path),
+            {[Address, byte_size(Path)], Address + byte_size(Path)};
+        (Arg, Address) ->
+            {[Arg], Address}
+    end, ?PATHS, Args),
+    errno(Guest, Name, lists:append(Raw)).
 
 -spec put(guest(), non_neg_integer(), binary()) -> ok.
 put(#{instance := Instance}, Address, Bytes) ->
