@@ -3,7 +3,7 @@
 
 -include_lib("stdlib/include/assert.hrl").
 
--export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1, find/0]).
 -export([a_script_prints/1, a_script_reads_and_writes_files/1, a_script_reads_standard_input/1,
          an_exception_is_status_1_with_a_traceback/1, a_script_chooses_its_status/1,
          a_script_calls_an_erlang_fun/1, a_fun_that_fails_fails_the_run/1,
@@ -21,19 +21,27 @@ all() ->
 
 init_per_suite(Config) ->
     {ok, _} = application:ensure_all_started(wasmbeam),
+    case {find(), wasmbeam_nif:version()} of
+        {_, {error, native_unavailable}} ->
+            {skip, "built without the native library"};
+        {{error, Why}, _} ->
+            {skip, Why};
+        {{ok, Path}, _} ->
+            {ok, Bytes} = file:read_file(Path),
+            {ok, Module} = wasmbeam:compile(Bytes),
+            [{module, Module}, {path, Path}, {root, wasmbeam_wasi_suite:root()} | Config]
+    end.
+
+%% Where the module is, if it is on this machine.
+-spec find() -> {ok, file:filename()} | {error, string()}.
+find() ->
     Root = wasmbeam_wasi_suite:root(),
     Shared = os:getenv("WASMBEAM_SHARED", filename:join(filename:dirname(Root), "shared")),
     Places = [filename:join([Shared, "modules", "micropython-wasi.wasm"]),
               filename:join([Root, "_build", "micropython", "micropython-wasi.wasm"])],
-    case {[Path || Path <- Places, filelib:is_regular(Path)], wasmbeam_nif:version()} of
-        {_, {error, native_unavailable}} ->
-            {skip, "built without the native library"};
-        {[], _} ->
-            {skip, "no micropython-wasi.wasm: examples/micropython.escript fetches it"};
-        {[Path | _], _} ->
-            {ok, Bytes} = file:read_file(Path),
-            {ok, Module} = wasmbeam:compile(Bytes),
-            [{module, Module}, {path, Path}, {root, Root} | Config]
+    case lists:filter(fun filelib:is_regular/1, Places) of
+        [Path | _] -> {ok, Path};
+        [] -> {error, "no micropython-wasi.wasm: examples/micropython.escript fetches it"}
     end.
 
 end_per_suite(_Config) -> ok.
