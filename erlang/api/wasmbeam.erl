@@ -8,7 +8,7 @@
 %% See {@link format_error/1}, and `docs/errors.md' for all classes.
 -module(wasmbeam).
 
--export([compile/1, compile/2, start/1, start/2, run/1, run/2, stop/1]).
+-export([compile/1, compile/2, precompile/1, precompile/2, start/1, start/2, run/1, run/2, stop/1]).
 -export([call/3, call/4, cancel/1, give_away/2]).
 -export([serialize/1, serialize/2, deserialize/2, restore/3, fork/1, reset/1]).
 -export([imports/1, exports/1, info/1, cache_info/0]).
@@ -60,9 +60,17 @@
 %% is left, `undefined' while the guest runs.
 -type cache_info() ::
     #{hits := non_neg_integer(), misses := non_neg_integer(), modules := non_neg_integer(),
-      bytes := non_neg_integer()}.
+      bytes := non_neg_integer(), disk_hits := non_neg_integer(),
+      disk_misses := non_neg_integer(), disk_rejected := non_neg_integer(),
+      disk_failures := non_neg_integer(), last_failure => binary()}.
+%% `modules' that are held in memory, and the `bytes' of their images and code. Entries of the folder
+%% that were damaged or forged were `rejected', and removed; `failures' are files that could not be
+%% read or written, for the reason that `last_failure' tells of the last one.
 -type compile_options() ::
-    #{fuel => boolean(), deterministic => boolean(), optimize => none | speed | speed_and_size}.
+    #{fuel => boolean(), deterministic => boolean(), compiler => compiler(), mode => wasm | aot,
+      compile_limits => wasmbeam_compile:limits(), timeout => timeout(),
+      progress => fun((wasmbeam_compile:progress()) -> term())}.
+-type compiler() :: #{opt => none | speed | speed_and_size}.
 -type start_options() ::
     #{imports => #{Module :: binary() => #{Name :: binary() => wasmbeam_imports:item()}
                                          | instance()},
@@ -74,7 +82,10 @@
                   instances => non_neg_integer()},
       fuel => non_neg_integer() | infinity,
       deterministic => boolean(),
-      optimize => none | speed | speed_and_size,
+      compiler => compiler(),
+      mode => wasm | aot,
+      compile_limits => wasmbeam_compile:limits(),
+      progress => fun((wasmbeam_compile:progress()) -> term()),
       owner => pid() | none,
       on_interrupt => keep | fail,
       wasi => wasmbeam_wasi:options(),
@@ -116,27 +127,42 @@ compile(Bytes) ->
 %% @doc Compiles a module, given in its binary or text form.
 %%
 %% Compiled modules are cached by content: compiling the same image with the same options again
-%% takes microseconds. `fuel' makes code that counts fuel; `deterministic' makes code whose results
-%% are the same on every machine.
+%% takes microseconds.
 %%
-%% Errors: `invalid_module', `bad_argument'.
+%% <ul>
+%% <li>`fuel': make code that counts fuel.</li>
+%% <li>`deterministic': make code whose results are the same on every machine.</li>
+%% <li>`compiler': `#{opt => none | speed | speed_and_size}', how much work the code is worth; `speed'
+%%   unless given.</li>
+%% <li>`mode': `wasm' (the default), or `aot' for an image that {@link precompile/2} gave, where the
+%%   application's environment allows it.</li>
+%% <li>`compile_limits': `bytes' of the image, number of `functions', `function_bytes' of the longest
+%%   one, `time' in milliseconds. The environment has limits too; the tighter ones hold.</li>
+%% <li>`timeout' of the wait, in milliseconds; the compilation goes on for those who ask next.</li>
+%% <li>`progress': a fun that is called at the beginning of each phase, and at the end.</li>
+%% </ul>
+%%
+%% Errors: `invalid_module', `bad_argument', `limit', `timeout'; with `aot' also `not_permitted' and
+%% `bad_image'. See `docs/compiling.md'.
 -spec compile(binary(), compile_options()) -> result(module_ref()).
-compile(Bytes, Options) when is_binary(Bytes) ->
-    case wasmbeam_options:check(Options, [fuel, deterministic, optimize]) of
-        ok when byte_size(Bytes) >= ?MANY_BYTES ->
-            compiled(wasmbeam_nif:compile_image_dirty(Bytes, Options));
-        ok ->
-            compiled(wasmbeam_nif:compile_image(Bytes, Options));
-        {error, _} = Error ->
-            Error
-    end;
-compile(Bytes, _Options) ->
-    bad_argument("the bytes of a module", Bytes).
+compile(Bytes, Options) ->
+    wasmbeam_compile:compile(Bytes, Options).
 
-compiled({pending, Ticket}) ->
-    receive {'$wasmbeam', Ticket, Answer} -> Answer end;
-compiled(Answer) ->
-    wasmbeam_error:normalize(Answer).
+%% @equiv precompile(Source, #{})
+-spec precompile(source()) -> result(binary()).
+precompile(Source) ->
+    precompile(Source, #{}).
+
+%% @doc The code of a module as bytes, which `compile(Image, #{mode => aot})' and
+%% `start(Image, #{mode => aot})' load, without compiling, on a node with the same key, of the same
+%% version of wasmbeam, and on the same kind of machine.
+%%
+%% Options are those of {@link compile/2} but `mode'.
+%%
+%% Errors: those of {@link compile/2}; `not_permitted' if there is no key to seal it with.
+-spec precompile(source(), compile_options()) -> result(binary()).
+precompile(Source, Options) ->
+    wasmbeam_compile:precompile(Source, Options).
 
 %% @equiv start(Source, #{})
 -spec start(source()) -> result(instance()).
@@ -194,28 +220,21 @@ open(Source, Options) ->
 prepare(Source, Options) ->
     maybe_ok([
         fun(_) -> wasmbeam_options:check(Options, [imports, import_handler, unknown_imports, store,
-                                                   limits, fuel, deterministic, optimize, owner,
-                                                   on_interrupt, wasi, timeout]) end,
+                                                   limits, fuel, owner, on_interrupt, wasi,
+                                                   timeout | wasmbeam_compile:options()]) end,
         fun(_) -> to_module(Source, Options) end,
         fun(Module) -> create(Module, Options) end
     ]).
 
 to_module(Source, Options) when is_binary(Source) ->
-    Given = maps:with([deterministic, optimize], Options),
-    compile(Source, Given#{fuel => counts_fuel(Options)});
+    compile(Source, compile_options(Options));
 to_module(Source, Options) when is_reference(Source) ->
     case wasmbeam_error:normalize(wasmbeam_nif:module_config(Source)) of
         {ok, Config} ->
-            Given = maps:with([deterministic, optimize], Options),
-            Asked = case counts_fuel(Options) of
-                true -> Given#{fuel => true};
-                false -> Given
-            end,
-            case maps:to_list(maps:filter(fun(Name, Value) -> map_get(Name, Config) =/= Value end,
-                                          Asked)) of
-                [] ->
+            case wasmbeam_compile:differs(compile_options(Options), Config) of
+                false ->
                     {ok, Source};
-                [{Name, Value} | _] ->
+                {Name, Value} ->
                     Expected = io_lib:format("a module compiled with ~s => ~0tp", [Name, Value]),
                     bad_argument(Expected, Source)
             end;
@@ -224,6 +243,14 @@ to_module(Source, Options) when is_reference(Source) ->
     end;
 to_module(Source, _Options) ->
     bad_argument("the bytes of a module, or a compiled one", Source).
+
+%% Code that counts fuel is needed where there is a number of it.
+compile_options(Options) ->
+    Given = maps:with(wasmbeam_compile:options(), Options),
+    case counts_fuel(Options) of
+        true -> Given#{fuel => true};
+        false -> Given
+    end.
 
 counts_fuel(#{fuel := infinity}) -> false;
 counts_fuel(#{fuel := _}) -> true;

@@ -4,7 +4,8 @@
 -module(wasmbeam_nif).
 
 -export([version/0,
-         compile_image/2, compile_image_dirty/2, module_imports/1, module_import_names/1,
+         compile_cached/2, compile_cached_dirty/2, compile_image/2, compile_leave/1,
+         module_image/2, module_imports/1, module_import_names/1,
          module_exports/1, module_config/1, module_exports_action/2, cache_info/0,
          instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2,
          instance_interrupt/2, instance_leave_line/2, instance_watch/1, instance_sibling/2,
@@ -30,7 +31,8 @@
 -export_type([module_ref/0, instance_ref/0, step/0, again/0]).
 
 -nifs([version/0,
-       compile_image/2, compile_image_dirty/2, module_imports/1, module_import_names/1,
+       compile_cached/2, compile_cached_dirty/2, compile_image/2, compile_leave/1,
+         module_image/2, module_imports/1, module_import_names/1,
        module_exports/1, module_config/1, module_exports_action/2, cache_info/0,
        instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2, instance_interrupt/2,
        instance_leave_line/2, instance_watch/1, instance_sibling/2, instance_imports/1,
@@ -93,15 +95,27 @@ priv_dir() ->
 -spec version() -> {ok, binary()} | failure().
 version() -> ?NOT_LOADED.
 
-%% @doc Compiles an image; the outcome may follow as a message.
+%% @doc The module of an image, if it is in memory.
+-spec compile_cached(binary(), map()) -> {ok, module_ref()} | none | failure().
+compile_cached(_Source, _Options) -> ?NOT_LOADED.
+
+%% @doc As `compile_cached/2', for large images.
+-spec compile_cached_dirty(binary(), map()) -> {ok, module_ref()} | none | failure().
+compile_cached_dirty(_Source, _Options) -> ?NOT_LOADED.
+
+%% @doc Compiles an image, or loads its code. The outcome follows as a message `{'$wasmbeam', Ticket,
+%% Answer}', the progress before it as `{'$wasmbeam', Ticket, {progress, Progress}}'.
 -spec compile_image(binary(), map()) ->
-    {ok, module_ref()} | {pending, Ticket :: pos_integer()} | failure().
+    {ok, module_ref()} | {pending, Ticket :: pos_integer(), Wait :: reference()} | failure().
 compile_image(_Source, _Options) -> ?NOT_LOADED.
 
-%% @doc As `compile_image/2', for large images.
--spec compile_image_dirty(binary(), map()) ->
-    {ok, module_ref()} | {pending, Ticket :: pos_integer()} | failure().
-compile_image_dirty(_Source, _Options) -> ?NOT_LOADED.
+%% @doc Has no more messages sent about a compilation.
+-spec compile_leave(reference()) -> ok | failure().
+compile_leave(_Wait) -> ?NOT_LOADED.
+
+%% @doc The code of a module, sealed with a key.
+-spec module_image(module_ref(), binary() | {file, binary()} | none) -> {ok, binary()} | failure().
+module_image(_Module, _Key) -> ?NOT_LOADED.
 
 %% @doc What a module imports.
 -spec module_imports(module_ref()) -> {ok, [wasmbeam:import_type()]} | failure().
@@ -120,14 +134,14 @@ module_exports(_Module) -> ?NOT_LOADED.
 %% @doc The options that a module was compiled with.
 -spec module_config(module_ref()) ->
     {ok, #{fuel := boolean(), deterministic := boolean(),
-           optimize := none | speed | speed_and_size}} | failure().
+           opt := none | speed | speed_and_size}} | failure().
 module_config(_Module) -> ?NOT_LOADED.
 
 %% @doc Whether a module exports a function of that name without parameters and results.
 -spec module_exports_action(module_ref(), binary()) -> {ok, boolean()} | failure().
 module_exports_action(_Module, _Name) -> ?NOT_LOADED.
 
-%% @doc The state of the cache of compiled modules.
+%% @doc What the caches of compiled modules did so far.
 -spec cache_info() -> wasmbeam:cache_info() | failure().
 cache_info() -> ?NOT_LOADED.
 

@@ -48,4 +48,22 @@ expected(owner, _) -> "a process of this node, or none";
 expected(limits, Value) when is_map(Value) ->
     check(Value, [memory, memories, tables, table_elements, instances]);
 expected(limits, _) -> "a map of limits";
+expected(compiler, Value) when is_map(Value) -> check(Value, [opt]);
+expected(compiler, _) -> "a map of compiler options";
+expected(opt, Value) when Value =:= none; Value =:= speed; Value =:= speed_and_size -> ok;
+expected(opt, _) -> "none, speed or speed_and_size";
+expected(mode, Value) when Value =:= wasm; Value =:= aot -> ok;
+expected(mode, _) -> "wasm or aot";
+expected(progress, Value) when is_function(Value, 1) -> ok;
+expected(progress, _) -> "a fun of arity 1";
+expected(compile_limits, Value) when is_map(Value) ->
+    check(Value, [bytes, functions, function_bytes, time]);
+expected(compile_limits, _) -> "a map of limits";
+expected(time, Value) -> expected(timeout, Value);
+expected(Name, Value) when Name =:= bytes; Name =:= functions; Name =:= function_bytes ->
+    count(Value);
 expected(_Name, _Value) -> ok.
+
+count(infinity) -> ok;
+count(Value) when is_integer(Value), Value >= 0, Value < 1 bsl 64 -> ok;
+count(_Value) -> "infinity, or an integer from 0 to 2^64 - 1".

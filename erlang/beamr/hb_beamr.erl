@@ -44,18 +44,17 @@ start(Image) ->
 %% @doc Makes an instance of a module.
 %%
 %% Functions that the module imports are asked for when they are called, so starting needs none of
-%% them. Memories and tables that it imports are new ones. `aot' is not supported yet.
+%% them. Memories and tables that it imports are new ones.
+%%
+%% With `aot' the image is one that {@link wasmbeam:precompile/2} gave, on a node that allows it.
 -spec start(binary(), mode()) ->
     {ok, handle(), [hb_beamr_signature:import()], [hb_beamr_signature:export()]}
     | {error, wasmbeam:error_reason()}.
-start(Image, wasm) ->
-    case wasmbeam:compile(Image) of
+start(Image, Mode) when Mode =:= wasm; Mode =:= aot ->
+    case wasmbeam:compile(Image, #{mode => Mode}) of
         {ok, Module} -> start_module(Module);
         {error, _} = Error -> Error
     end;
-start(_Image, aot) ->
-    {error, wasmbeam_error:reason(unsupported, "precompiled images are not supported yet",
-                                  #{mode => aot})};
 start(_Image, Mode) ->
     {error, wasmbeam_error:reason(bad_argument, "expected a mode: wasm or aot",
                                   #{expected => <<"wasm or aot">>, value => Mode})}.

@@ -139,15 +139,19 @@ what_is_not_bytes_is_a_bad_argument_test() ->
 unknown_options_and_wrong_values_are_bad_arguments_test() ->
     [?assert(wasmbeam_fixture:answers(bad_argument, wasmbeam:compile(<<"(module)">>, Options)))
      || Options <- [#{colour => blue}, #{<<"fuel">> => true}, #{1 => 2}, #{fuel => 100},
-                    #{fuel => yes}, #{deterministic => 1}, #{optimize => fast}, #{optimize => 2},
+                    #{fuel => yes}, #{deterministic => 1}, #{compiler => #{opt => fast}}, #{compiler => #{opt => 2}},
+                    #{compiler => speed}, #{compiler => #{speed => high}}, #{optimize => none},
+                    #{mode => jit}, #{timeout => -1}, #{progress => yes},
+                    #{progress => fun() -> ok end}, #{compile_limits => 5},
+                    #{compile_limits => #{bytes => -1}}, #{compile_limits => #{lines => 1}},
                     [], [{fuel, true}], undefined, 7]].
 
 every_option_is_accepted_test() ->
     [?assertMatch({ok, _}, wasmbeam:compile(<<"(module)">>, #{fuel => Fuel,
                                                               deterministic => Deterministic,
-                                                              optimize => Optimize}))
+                                                              compiler => #{opt => Opt}}))
      || Fuel <- [true, false], Deterministic <- [true, false],
-        Optimize <- [none, speed, speed_and_size]].
+        Opt <- [none, speed, speed_and_size]].
 
 an_image_is_compiled_once_for_each_set_of_options_test() ->
     Source = new_image(),

@@ -148,7 +148,7 @@ imports_of_two_stores_do_not_go_together({Exporter, _}) ->
 a_store_has_code_of_one_kind({Exporter, _}) ->
     [?assert(wasmbeam_fixture:answers(bad_argument,
                                       wasmbeam:start(<<"(module)">>, Options#{store => Exporter})))
-     || Options <- [#{fuel => 10}, #{deterministic => true}, #{optimize => none}]].
+     || Options <- [#{fuel => 10}, #{deterministic => true}, #{compiler => #{opt => none}}]].
 
 a_start_that_fails_leaves_the_store_usable({Exporter, Importer}) ->
     Failing = [{trap, <<"(module (func $f unreachable) (start $f))">>},

@@ -98,7 +98,8 @@ wrong_options_are_bad_arguments_test() ->
                     #{limits => #{table_elements => 1.0}}, #{limits => #{memories => 1 bsl 64}},
                     #{limits => #{tables => x}}, #{limits => #{instances => <<>>}},
                     #{fuel => -1}, #{fuel => 1.0}, #{fuel => 1 bsl 64}, #{fuel => lots},
-                    #{deterministic => 1}, #{optimize => fast}, #{owner => x}, #{owner => make_ref()},
+                    #{deterministic => 1}, #{compiler => #{opt => fast}}, #{owner => x},
+                    #{owner => make_ref()},
                     #{on_interrupt => ignore}, #{on_interrupt => []}]].
 
 every_option_is_accepted_test() ->
@@ -109,19 +110,19 @@ every_option_is_accepted_test() ->
                     #{limits => #{memory => infinity, memories => 0, tables => 0,
                                   table_elements => 0, instances => 1}},
                     #{fuel => 1}, #{fuel => infinity}, #{deterministic => true},
-                    #{deterministic => false}, #{optimize => none}, #{optimize => speed},
-                    #{optimize => speed_and_size}, #{owner => self()}, #{owner => none},
+                    #{deterministic => false}, #{compiler => #{opt => none}},
+                    #{compiler => #{opt => speed}}, #{compiler => #{opt => speed_and_size}}, #{owner => self()}, #{owner => none},
                     #{on_interrupt => keep}, #{on_interrupt => fail}]].
 
 a_compiled_module_keeps_to_what_it_was_compiled_with_test() ->
     {ok, Plain} = wasmbeam:compile(?ADD),
     [?assertMatch({error, {bad_argument, #{value := Plain}}}, wasmbeam:start(Plain, Options))
-     || Options <- [#{fuel => 5}, #{deterministic => true}, #{optimize => none}]],
+     || Options <- [#{fuel => 5}, #{deterministic => true}, #{compiler => #{opt => none}}]],
     {ok, Special} = wasmbeam:compile(?ADD, #{fuel => true, deterministic => true,
-                                             optimize => none}),
+                                             compiler => #{opt => none}}),
     [?assertMatch({ok, _}, wasmbeam:start(Special, Options))
      || Options <- [#{}, #{fuel => 5}, #{fuel => infinity}, #{deterministic => true},
-                    #{optimize => none}]],
+                    #{compiler => #{opt => none}}]],
     ?assertMatch({error, {bad_argument, _}}, wasmbeam:start(Special, #{deterministic => false})).
 
 a_deterministic_guest_makes_canonical_nans_only_test() ->

@@ -50,7 +50,7 @@ what_is_no_module_is_an_error_test() ->
 the_mode_is_wasm_test() ->
     {ok, Handle, _, _} = hb_beamr:start(source("calls"), wasm),
     ok = hb_beamr:stop(Handle),
-    ?assert(is_error(unsupported, hb_beamr:start(source("calls"), aot))),
+    ?assert(is_error(not_permitted, hb_beamr:start(source("calls"), aot))),
     ?assert(is_error(bad_argument, hb_beamr:start(source("calls"), fast))).
 
 %% Calling

@@ -1,12 +1,15 @@
 //! Compiler and runtime configuration.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 use wasmtime::{Collector, Config, OptLevel};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Error, Result};
+use crate::load;
 use crate::ticker;
 
 /// Stack of a guest's own frames.
@@ -23,12 +26,12 @@ pub struct EngineConfig {
     /// Equal inputs give equal results on every machine: canonical NaN, one semantics for relaxed
     /// SIMD.
     pub deterministic: bool,
-    pub optimize: Optimize,
+    pub opt: Opt,
 }
 
 /// How much work the compiler puts into the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Optimize {
+pub enum Opt {
     None,
     #[default]
     Speed,
@@ -40,6 +43,7 @@ pub enum Optimize {
 pub struct Engine {
     inner: wasmtime::Engine,
     config: EngineConfig,
+    identity: u64,
 }
 
 static ENGINES: LazyLock<Mutex<HashMap<EngineConfig, Engine>>> = LazyLock::new(Mutex::default);
@@ -64,11 +68,22 @@ impl Engine {
             .map_err(|e| Error::internal(e.root_cause()))?;
         ticker::register(&inner)
             .map_err(|e| Error::internal(format!("the ticker thread cannot be started: {e}")))?;
-        Ok(Self { inner, config })
+        let identity = identity(&inner);
+        Ok(Self {
+            inner,
+            config,
+            identity,
+        })
     }
 
     pub fn config(&self) -> EngineConfig {
         self.config
+    }
+
+    /// Tells code apart that another engine has made: one of another version, with other settings or
+    /// for another machine.
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity
     }
 
     /// The engine of wasmtime that this one stands on: to measure or to inspect it alone.
@@ -82,6 +97,14 @@ impl Engine {
     }
 }
 
+fn identity(engine: &wasmtime::Engine) -> u64 {
+    // An algorithm that does not change from one build to the next.
+    let mut hasher = Xxh3::new();
+    (env!("CARGO_PKG_VERSION"), load::REVISION).hash(&mut hasher);
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
+}
+
 fn settings(config: EngineConfig) -> Config {
     let mut settings = Config::new();
     settings
@@ -89,11 +112,14 @@ fn settings(config: EngineConfig) -> Config {
         .consume_fuel(config.fuel)
         .cranelift_nan_canonicalization(config.deterministic)
         .relaxed_simd_deterministic(config.deterministic)
-        .cranelift_opt_level(match config.optimize {
-            Optimize::None => OptLevel::None,
-            Optimize::Speed => OptLevel::Speed,
-            Optimize::SpeedAndSize => OptLevel::SpeedAndSize,
+        .cranelift_opt_level(match config.opt {
+            Opt::None => OptLevel::None,
+            Opt::Speed => OptLevel::Speed,
+            Opt::SpeedAndSize => OptLevel::SpeedAndSize,
         })
+        // For debuggers and profilers alone. Registering it takes the longer the more modules there
+        // are.
+        .native_unwind_info(false)
         .max_wasm_stack(GUEST_STACK)
         .async_stack_size(FIBER_STACK)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(MAX_BACKTRACE_FRAMES))

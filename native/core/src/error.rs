@@ -87,6 +87,12 @@ pub enum Error {
     /// A snapshot is damaged, or of another module, or of a version that is not known.
     #[error("bad snapshot: {message}")]
     BadSnapshot { message: String },
+    /// A precompiled image is damaged, forged, or of another version or configuration.
+    #[error("{message}")]
+    BadImage { message: String },
+    /// The embedder has not allowed this.
+    #[error("{message}")]
+    NotPermitted { message: String },
     /// The instance's state cannot be taken apart from it.
     #[error("the state cannot be captured: {what}")]
     NotCapturable {

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::load::instrument::{self, Internal};
-use crate::load::{self, LoadError, Prepare};
+use crate::load::{self, LoadError, Prepare, Size};
 use crate::natives::Native;
 use crate::value::Signature;
 
@@ -25,13 +25,40 @@ pub struct Module {
     by_name: HashMap<String, usize, RandomState>,
     visible_exports: usize,
     first_memory: Option<usize>,
-    id: ModuleId,
+    origin: Origin,
     layout: Layout,
 }
 
 /// Tells modules apart by their contents: the SHA-256 of the image as it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ModuleId(pub [u8; 32]);
+
+impl ModuleId {
+    /// That of an image.
+    #[must_use]
+    pub fn of(source: &[u8]) -> Self {
+        Self(Sha256::digest(source).into())
+    }
+}
+
+/// What the code of a module does not tell about the image that it was compiled from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub id: ModuleId,
+    pub size: Size,
+    pub has_objects_in_segments: bool,
+}
+
+/// What a compilation is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Look at the image, and parse it if it is text.
+    Reading { bytes: usize },
+    /// Make of the binary what is to be compiled.
+    Translating { bytes: usize, size: Size },
+    /// Compile that.
+    Compiling { bytes: usize, size: Size },
+}
 
 /// What a module asks for.
 #[derive(Debug, Clone)]
@@ -68,9 +95,31 @@ impl Module {
     /// # Errors
     /// `InvalidModule`.
     pub fn compile(engine: &Engine, source: &[u8]) -> Result<Self> {
+        Self::compile_in_phases(engine, source, &mut |_| Ok(()))
+    }
+
+    /// As [`compile`](Self::compile), telling at the beginning of each phase. A failure of `begin`
+    /// ends it.
+    pub(crate) fn compile_in_phases(
+        engine: &Engine,
+        source: &[u8],
+        begin: &mut dyn FnMut(Phase) -> Result<()>,
+    ) -> Result<Self> {
+        begin(Phase::Reading {
+            bytes: source.len(),
+        })?;
         let binary = wat::parse_bytes(source).map_err(|error| Error::InvalidModule {
             message: error.to_string(),
             offset: None,
+        })?;
+        let size = match load::Kind::of(&binary) {
+            load::Kind::Module => Size::of(&binary, source.len())?,
+            // What is to be said about these says the next phase.
+            _ => Size::default(),
+        };
+        begin(Phase::Translating {
+            bytes: binary.len(),
+            size,
         })?;
         let prepared = load::prepare(
             &binary,
@@ -78,6 +127,10 @@ impl Module {
                 expose_internals: true,
             },
         )?;
+        begin(Phase::Compiling {
+            bytes: prepared.wasm.len(),
+            size,
+        })?;
         if !prepared.validated {
             wasmtime::Module::validate(engine.inner(), &binary)
                 .map_err(|error| invalid(&binary, &error))?;
@@ -85,17 +138,47 @@ impl Module {
         refuse_shared_memories(&binary)?;
         let inner = wasmtime::Module::from_binary(engine.inner(), &prepared.wasm)
             .map_err(|error| invalid(&binary, &error))?;
-        let id = ModuleId(Sha256::digest(source).into());
-        let has_objects = instrument::has_objects_in_segments(&prepared.wasm)?;
-        Self::new(engine.clone(), inner, id, has_objects)
+        let origin = Origin {
+            id: ModuleId::of(source),
+            size,
+            has_objects_in_segments: instrument::has_objects_in_segments(&prepared.wasm)?,
+        };
+        Self::new(engine.clone(), inner, origin)
     }
 
-    fn new(
-        engine: Engine,
-        inner: wasmtime::Module,
-        id: ModuleId,
-        has_objects_in_segments: bool,
-    ) -> Result<Self> {
+    /// A module of code that [`code`](Self::code) gave.
+    ///
+    /// # Errors
+    /// `BadImage` if the engine does not know it as its own.
+    ///
+    /// # Safety
+    /// The code is run as it is: it must be what an engine's compiler has made, unchanged.
+    pub(crate) unsafe fn from_code(engine: &Engine, code: &[u8], origin: Origin) -> Result<Self> {
+        // SAFETY: as for this function.
+        let inner =
+            unsafe { wasmtime::Module::deserialize(engine.inner(), code) }.map_err(|error| {
+                Error::BadImage {
+                    message: format!("the code does not load: {}", error.root_cause()),
+                }
+            })?;
+        Self::new(engine.clone(), inner, origin)
+    }
+
+    /// What it was compiled to.
+    pub(crate) fn code(&self) -> Result<Vec<u8>> {
+        self.inner
+            .serialize()
+            .map_err(|error| Error::internal(error.root_cause()))
+    }
+
+    /// The bytes of memory that its code takes.
+    #[must_use]
+    pub fn code_bytes(&self) -> usize {
+        let range = self.inner.image_range();
+        (range.end as usize).saturating_sub(range.start as usize)
+    }
+
+    fn new(engine: Engine, inner: wasmtime::Module, origin: Origin) -> Result<Self> {
         let imports = inner
             .imports()
             .map(|import| {
@@ -134,7 +217,7 @@ impl Module {
         let layout = Layout::new(
             hidden.iter().map(|(internal, _)| *internal),
             visible_exports,
-            has_objects_in_segments,
+            origin.has_objects_in_segments,
         );
         let hidden = hidden.into_iter().map(|(_, export)| export);
         let exports: Vec<_> = visible.into_iter().chain(hidden).collect();
@@ -152,7 +235,7 @@ impl Module {
             by_name,
             visible_exports,
             first_memory,
-            id,
+            origin,
             layout,
         };
         module.find_natives();
@@ -174,7 +257,16 @@ impl Module {
     }
 
     pub fn id(&self) -> ModuleId {
-        self.id
+        self.origin.id
+    }
+
+    /// How much there was to compile.
+    pub fn size(&self) -> Size {
+        self.origin.size
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Where the state of its instances is.
@@ -290,6 +382,14 @@ pub fn kind(ty: &ExternType) -> &'static str {
 
 impl From<LoadError> for Error {
     fn from(error: LoadError) -> Self {
+        if let LoadError::Limit { what, limit, .. } = error {
+            // One more than allowed is when counting ends.
+            return Self::Limit {
+                what,
+                limit: limit as u64,
+                requested: limit as u64 + 1,
+            };
+        }
         Self::InvalidModule {
             offset: error.offset().map(|offset| offset as u64),
             message: match error {

@@ -237,6 +237,8 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
             atoms::out_of_bounds()
         }
         Error::BadSnapshot { .. } => atoms::bad_snapshot(),
+        Error::BadImage { .. } => atoms::bad_image(),
+        Error::NotPermitted { .. } => atoms::not_permitted(),
         Error::NotCapturable { what } => {
             info.put(atoms::what(), what);
             atoms::not_capturable()

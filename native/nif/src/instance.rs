@@ -151,7 +151,7 @@ fn create<'a>(
         }
         if other.module.engine().config() != module.engine().config() {
             return Err(Failure::bad(
-                "an instance started with the same fuel, deterministic and optimize options",
+                "an instance started with the same fuel, deterministic and compiler options",
                 store,
             ));
         }

@@ -8,6 +8,7 @@ mod access;
 mod atoms;
 mod bell;
 mod call;
+mod compile;
 mod error;
 mod files;
 mod instance;

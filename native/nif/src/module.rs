@@ -1,22 +1,28 @@
-//! Compiled modules as terms, and compiling them.
+//! Compiled modules as terms.
 
 use std::sync::{Arc, OnceLock};
 
-use rustler::{Binary, Encoder, Env, LocalPid, OwnedEnv, Resource, ResourceArc, Term};
-use wasmbeam_core::{EngineConfig, ExternType, Module, Optimize, Signature, ValType, compile};
+use rustler::{Encoder, Env, Resource, ResourceArc, Term};
+use wasmbeam_core::{ExternType, Module, Opt, Signature, ValType};
 
+use crate::atoms;
 use crate::error::{self, Failure};
 use crate::term;
-use crate::{atoms, tickets};
 
 /// A compiled module, or the place for one that is being compiled: resources are made by NIFs
 /// alone, because their type can be gone when a compiler thread is done (the Erlang module was
 /// purged).
 #[derive(Default)]
-struct ModuleRes(OnceLock<Arc<Module>>);
+pub struct ModuleRes(OnceLock<Arc<Module>>);
 
 #[rustler::resource_impl]
 impl Resource for ModuleRes {}
+
+impl ModuleRes {
+    pub fn fill(&self, module: Arc<Module>) {
+        self.0.get_or_init(|| module);
+    }
+}
 
 pub fn decode(term: Term<'_>) -> Result<Arc<Module>, Failure<'_>> {
     term.decode::<ResourceArc<ModuleRes>>()
@@ -25,86 +31,8 @@ pub fn decode(term: Term<'_>) -> Result<Arc<Module>, Failure<'_>> {
         .ok_or_else(|| Failure::bad("a compiled module", term))
 }
 
-fn resource(module: Arc<Module>) -> ResourceArc<ModuleRes> {
+pub fn resource(module: Arc<Module>) -> ResourceArc<ModuleRes> {
     ResourceArc::new(ModuleRes(module.into()))
-}
-
-/// `{ok, Module}` if it is at hand; else `{pending, Ticket}`, and the answer follows as a message
-/// `{'$wasmbeam', Ticket, Answer}`.
-#[rustler::nif]
-fn compile_image<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> {
-    request(env, source, options)
-}
-
-/// For an image so large that looking at all of it keeps a scheduler too long.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn compile_image_dirty<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> {
-    request(env, source, options)
-}
-
-fn request<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> {
-    let config = match config(options) {
-        Ok(config) => config,
-        Err(failure) => return (atoms::error(), failure).encode(env),
-    };
-    if let Some(module) = compile::cached(config, source.as_slice()) {
-        return (atoms::ok(), resource(module)).encode(env);
-    }
-    let ticket = tickets::next();
-    let pid = env.pid();
-    let place = ResourceArc::new(ModuleRes::default());
-    let ready = compile::compile(
-        config,
-        source.as_slice().into(),
-        Box::new(move |outcome| send(pid, ticket, place, outcome)),
-    );
-    match ready {
-        Ok(None) => (atoms::pending(), ticket).encode(env),
-        Ok(Some(module)) => (atoms::ok(), resource(module)).encode(env),
-        Err(error) => (atoms::error(), Failure::from(error)).encode(env),
-    }
-}
-
-/// On a compiler thread.
-fn send(
-    pid: LocalPid,
-    ticket: u64,
-    place: ResourceArc<ModuleRes>,
-    outcome: Result<Arc<Module>, wasmbeam_core::Error>,
-) {
-    let outcome = outcome.map(|module| {
-        place.0.get_or_init(|| module);
-        place
-    });
-    // It does not matter if the process is gone.
-    let _ = OwnedEnv::new().send_and_clear(&pid, |env| {
-        let answer = error::result(env, outcome.map_err(Failure::from));
-        (atoms::message_tag(), ticket, answer)
-    });
-}
-
-/// The compile options that are in a map; what is absent is the default.
-fn config(options: Term<'_>) -> Result<EngineConfig, Failure<'_>> {
-    let flag = |key: rustler::Atom| match options.map_get(key) {
-        Ok(term) => term
-            .decode()
-            .map_err(|_| Failure::bad("true or false", term)),
-        Err(_) => Ok(false),
-    };
-    let optimize = match options.map_get(atoms::optimize()) {
-        Err(_) => Optimize::default(),
-        Ok(term) => match term.decode::<rustler::Atom>() {
-            Ok(atom) if atom == atoms::none() => Optimize::None,
-            Ok(atom) if atom == atoms::speed() => Optimize::Speed,
-            Ok(atom) if atom == atoms::speed_and_size() => Optimize::SpeedAndSize,
-            _ => return Err(Failure::bad("none, speed or speed_and_size", term)),
-        },
-    };
-    Ok(EngineConfig {
-        fuel: flag(atoms::fuel())?,
-        deterministic: flag(atoms::deterministic())?,
-        optimize,
-    })
 }
 
 /// `[#{module, name, kind, type}]`, in the module's order.
@@ -143,15 +71,15 @@ fn module_config<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
         env,
         decode(module).map(|module| {
             let config = module.engine().config();
-            let optimize = match config.optimize {
-                Optimize::None => atoms::none(),
-                Optimize::Speed => atoms::speed(),
-                Optimize::SpeedAndSize => atoms::speed_and_size(),
+            let opt = match config.opt {
+                Opt::None => atoms::none(),
+                Opt::Speed => atoms::speed(),
+                Opt::SpeedAndSize => atoms::speed_and_size(),
             };
             let pairs = [
                 (atoms::fuel(), config.fuel.encode(env)),
                 (atoms::deterministic(), config.deterministic.encode(env)),
-                (atoms::optimize(), optimize.encode(env)),
+                (atoms::opt(), opt.encode(env)),
             ]
             .map(|(key, value)| (key.encode(env), value));
             term::map(env, &pairs)
@@ -181,20 +109,6 @@ fn module_exports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
 #[rustler::nif]
 fn version(env: Env<'_>) -> Term<'_> {
     (atoms::ok(), env!("CARGO_PKG_VERSION")).encode(env)
-}
-
-/// The state of the cache of compiled modules.
-#[rustler::nif]
-fn cache_info(env: Env<'_>) -> Term<'_> {
-    let stats = compile::cache_stats();
-    let pairs = [
-        (atoms::hits(), stats.hits),
-        (atoms::misses(), stats.misses),
-        (atoms::modules(), stats.modules as u64),
-        (atoms::bytes(), stats.bytes as u64),
-    ]
-    .map(|(key, value)| (key.encode(env), value.encode(env)));
-    term::map(env, &pairs)
 }
 
 pub fn describe_imports<'a>(env: Env<'a>, module: &Module) -> Vec<Term<'a>> {

@@ -11,12 +11,18 @@ pub mod instrument;
 pub mod legacy_exceptions;
 mod nesting;
 mod sections;
+mod size;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub use error::LoadError;
 pub use nesting::{MAX_HANDLERS_OF_CALLS, MAX_LOOP_DEPTH};
+pub use size::Size;
+
+/// To be raised when [`prepare`] makes something else of a module than before: code that is kept was
+/// compiled from what it made.
+pub const REVISION: u32 = 1;
 
 /// Which transformations [`prepare`] applies beside those that compiling needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
