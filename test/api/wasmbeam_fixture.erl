@@ -1,7 +1,7 @@
 %% @doc What the tests of the API share: modules, processes at a known point of a call.
 -module(wasmbeam_fixture).
 
--export([source/1, start/1, start/2, answers/2, not_instances/0]).
+-export([source/1, start/1, start/2, answers/2, not_instances/0, temporary_folder/0]).
 -export([spawn_call/3, spawn_call/4, result/1, gate/0, gate/1, open/1, spinning/0, await/1]).
 
 %% @doc The text of a module in `fixtures'.
@@ -32,6 +32,14 @@ answers(Class, {error, {Class, #{message := Message}} = Reason}) when is_binary(
     is_binary(wasmbeam:format_error(Reason)) andalso byte_size(Message) > 0;
 answers(_Class, _Answer) ->
     false.
+
+%% @doc A new folder, which the test removes.
+-spec temporary_folder() -> file:filename().
+temporary_folder() ->
+    Name = io_lib:format("wasmbeam-~s-~b", [os:getpid(), erlang:unique_integer([positive])]),
+    Folder = filename:join(os:getenv("TMPDIR", "/tmp"), lists:flatten(Name)),
+    ok = file:make_dir(Folder),
+    Folder.
 
 %% @doc Terms that are no handle of an instance.
 -spec not_instances() -> [term()].

@@ -42,7 +42,8 @@ run(Config, Test, Options) ->
     Name = "child-" ++ integer_to_list(erlang:unique_integer([positive])),
     File = filename:absname(filename:join(PrivDir, Name)),
     ok = file:write_file(File, term_to_binary(Test)),
-    {Status, Output} = execute(File, Options),
+    {module, Module} = erlang:fun_info(Test, module),
+    {Status, Output} = execute(File, Module, Options),
     io:format("~ts", [Output]),
     {_, Expected} = maps:get(finish, Options, ?FINISH),
     case {Status, read_result(File ++ ".result")} of
@@ -61,20 +62,20 @@ run(Config, Test, Options) ->
 fixtures(Suite) ->
     filename:join([code:lib_dir(wasmbeam), "test", "faults", atom_to_list(Suite) ++ "_data"]).
 
-execute(File, Options) ->
+execute(File, Module, Options) ->
     Before = maps:get(before, Options, ":"),
     Port = open_port({spawn_executable, "/bin/sh"}, [
-        {args, ["-c", Before ++ " && exec \"$@\"", "sh" | command(File, Options)]},
+        {args, ["-c", Before ++ " && exec \"$@\"", "sh" | command(File, Module, Options)]},
         {env, [{"ERL_CRASH_DUMP_SECONDS", "0"} | maps:get(env, Options, [])]},
         exit_status, stderr_to_stdout, binary
     ]),
     Deadline = erlang:monotonic_time(millisecond) + maps:get(timeout, Options, ?TIMEOUT),
     collect(Port, Deadline, []).
 
-command(File, Options) ->
+command(File, Module, Options) ->
     Erl = filename:join([code:root_dir(), "bin", "erl"]),
     {How, Status} = maps:get(finish, Options, ?FINISH),
-    Paths = [filename:dirname(code:which(Module)) || Module <- [wasmbeam, ?MODULE]],
+    Paths = [filename:dirname(code:which(Each)) || Each <- [wasmbeam, ?MODULE, Module]],
     [Erl, "-noinput", "+S", "2:2", "-pa" | Paths]
         ++ maps:get(args, Options, [])
         ++ ["-s", atom_to_list(?MODULE), "main", File, atom_to_list(How), integer_to_list(Status)].
