@@ -31,8 +31,8 @@ main(Folder, Args) ->
     Native = bench_native:open(Files),
     Rows = lists:enumerate([calibrated(Row) || Row <- rows(Files)]),
     Samples = rounds(Rounds, Rows, Native, #{}),
-    Single = bench_throughput:rows() ++ bench_devices:rows(Files) ++ bench_latency:rows(Files)
-        ++ bench_idle:rows(Files),
+    Single = bench_compile:rows(Files) ++ bench_throughput:rows() ++ bench_devices:rows(Files)
+        ++ bench_latency:rows(Files) ++ bench_idle:rows(Files),
     bench_table:print(Rounds, Rows, Samples, Single).
 
 rows(Files) ->
