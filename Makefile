@@ -1,6 +1,6 @@
 # The two commands to know: make demo, make test.
 .POSIX:
-.PHONY: demo test setup build spec wasi-tests bench lint clean help
+.PHONY: demo test setup build spec wasi-tests soak memcheck bench lint clean help
 
 # Where escripts find the compiled application.
 RUN = ERL_LIBS="$$PWD/_build/default/lib" escript
@@ -24,6 +24,12 @@ spec: build ## the WebAssembly test suite in the folder DIR
 wasi-tests: build ## the WASI tests in the folder DIR
 	@test -n "$(DIR)" || { echo "usage: make wasi-tests DIR=folder" >&2; exit 2; }
 	$(RUN) test/wasi/run.escript "$(DIR)"
+
+soak: build ## what instances are used for, thousands of times, and what is left of it
+	$(RUN) test/soak/run.escript $(SCALE)
+
+memcheck: ## tests of the core under valgrind
+	sh scripts/memcheck.sh
 
 bench: build ## the benchmark
 	$(RUN) bench/bench.escript

@@ -124,7 +124,7 @@ field(Status, Name) ->
 -spec workloads() -> [{string(), pos_integer(), fun(() -> fun((pos_integer()) -> term()))}].
 workloads() ->
     [{"start, call, stop", 100000, fun start_call_stop/0},
-     {"instances that end with their owner", 20000, fun owned/0},
+     {"instances whose owner ends", 20000, fun owned/0},
      {"instances that are garbage", 20000, fun dropped/0},
      {"memories that are filled", 5000, fun filled/0},
      {"traps and failing imports", 50000, fun failing/0},
@@ -295,7 +295,7 @@ increments() ->
 
 modules() ->
     fun(N) ->
-        Text = ["(module (func (export \"n\") (result i32) (i32.const ", integer_to_list(N rem 100), ")))"],
+        Text = ["(module (func (export \"n\") (result i32) (i32.const ", integer_to_list(N rem 40), ")))"],
         {ok, Module} = wasmbeam:compile(iolist_to_binary(Text)),
         {ok, I} = wasmbeam:start(Module),
         ok = wasmbeam:stop(I),
