@@ -12,6 +12,7 @@
 -export([call/3, call/4, cancel/1, give_away/2]).
 -export([serialize/1, serialize/2, deserialize/2, restore/3, fork/1, reset/1]).
 -export([imports/1, exports/1, info/1, cache_info/0]).
+-export([instances/0, counters/0, set_limits/1, attach/3, detach/1, event_names/0]).
 -export([memory_size/1, memory_size/2, memory_read/3, memory_read/4, memory_read_string/2,
          memory_read_string/3, memory_write/3, memory_write/4, memory_replace/2, memory_replace/3,
          memory_grow/2, memory_grow/3]).
@@ -22,7 +23,8 @@
 -export([format_error/1]).
 
 -export_type([module_ref/0, instance/0, source/0, func/0, value/0, value_type/0, func_type/0,
-              kind/0, import_type/0, export_type/0, info/0, cache_info/0]).
+              kind/0, import_type/0, export_type/0, info/0, cache_info/0, instance_info/0,
+              counters/0, state/0]).
 -export_type([compile_options/0, start_options/0, call_options/0, memory_options/0,
               serialize_options/0]).
 -export_type([run_result/0, file_stat/0, snapshot/0, error_reason/0]).
@@ -46,18 +48,41 @@
 -type kind() :: func | memory | table | global | tag.
 -type import_type() :: #{module := binary(), name := binary(), kind := kind(), type := map()}.
 -type export_type() :: #{name := binary(), kind := kind(), type := map()}.
+-type state() :: idle | running | suspended | interrupted | stopped.
 -type info() ::
-    #{state := idle | running | suspended | interrupted | stopped,
+    #{id := pos_integer(),
+      module := binary() | undefined,
+      module_id := <<_:256>>,
+      started_at := non_neg_integer() | undefined,
+      state := state(),
       owner := pid() | none,
       memory_bytes := non_neg_integer(),
+      table_elements := non_neg_integer(),
+      limits := wasmbeam_limits:limits(),
       fuel := non_neg_integer() | infinity | undefined,
       calls := non_neg_integer(),
       imports := non_neg_integer(),
+      traps := non_neg_integer(),
       yields := non_neg_integer(),
       run_time_ns := non_neg_integer(),
       queue_length := non_neg_integer()}.
-%% `imports' counts imports that were served, `yields' time slices that were used up; `fuel' is what
-%% is left, `undefined' while the guest runs.
+%% `module' is the name in the module's name section, `module_id' the hash of its image; `started_at'
+%% is in milliseconds since 1970. `imports' counts imports that were served, `yields' time slices that
+%% were used up; `fuel' is what is left, `undefined' while the guest runs.
+-type instance_info() ::
+    #{id := pos_integer(), module := binary() | undefined, module_id := <<_:256>>,
+      started_at := non_neg_integer(), state := state(), owner := pid() | none,
+      memory_bytes := non_neg_integer(), table_elements := non_neg_integer(),
+      queue_length := non_neg_integer()}.
+-type counters() ::
+    #{calls := non_neg_integer(), imports := non_neg_integer(), traps := non_neg_integer(),
+      yields := non_neg_integer(), run_time_ns := non_neg_integer(),
+      started := non_neg_integer(), stopped := non_neg_integer(),
+      compilations := non_neg_integer(), compile_time_ns := non_neg_integer(),
+      cache_hits := non_neg_integer(),
+      memory_bytes := non_neg_integer(), table_elements := non_neg_integer(),
+      instances := non_neg_integer()}.
+%% The last three are what all instances take at the moment: what the limits of the node are about.
 -type cache_info() ::
     #{hits := non_neg_integer(), misses := non_neg_integer(), modules := non_neg_integer(),
       bytes := non_neg_integer(), disk_hits := non_neg_integer(),
@@ -67,7 +92,8 @@
 %% that were damaged or forged were `rejected', and removed; `failures' are files that could not be
 %% read or written, for the reason that `last_failure' tells of the last one.
 -type compile_options() ::
-    #{fuel => boolean(), deterministic => boolean(), compiler => compiler(), mode => wasm | aot,
+    #{fuel => boolean(), deterministic => boolean(), compiler => compiler(), stack => pos_integer(),
+      mode => wasm | aot,
       compile_limits => wasmbeam_compile:limits(), timeout => timeout(),
       progress => fun((wasmbeam_compile:progress()) -> term())}.
 -type compiler() :: #{opt => none | speed | speed_and_size}.
@@ -77,9 +103,7 @@
       import_handler => wasmbeam_imports:handler(),
       unknown_imports => trap | error,
       store => instance(),
-      limits => #{memory => non_neg_integer(), memories => non_neg_integer(),
-                  tables => non_neg_integer(), table_elements => non_neg_integer(),
-                  instances => non_neg_integer()},
+      limits => wasmbeam_limits:limits(),
       fuel => non_neg_integer() | infinity,
       deterministic => boolean(),
       compiler => compiler(),
@@ -134,6 +158,7 @@ compile(Bytes) ->
 %% <li>`deterministic': make code whose results are the same on every machine.</li>
 %% <li>`compiler': `#{opt => none | speed | speed_and_size}', how much work the code is worth; `speed'
 %%   unless given.</li>
+%% <li>`stack': how many bytes of stack calls may take.</li>
 %% <li>`mode': `wasm' (the default), or `aot' for an image that {@link precompile/2} gave, where the
 %%   application's environment allows it.</li>
 %% <li>`compile_limits': `bytes' of the image, number of `functions', `function_bytes' of the longest
@@ -183,7 +208,7 @@ start(Source) ->
 %% <li>`store': an instance whose store the new one shares. Instances that import another's exports
 %%   share its store anyway.</li>
 %% <li>`limits' for all instances of the store together: `memory' in bytes, `table_elements', and
-%%   the numbers of `memories', `tables', `instances'.</li>
+%%   the numbers of `memories', `tables', `instances'; and `stack', the bytes of stack of a call.</li>
 %% <li>`fuel': how much there is; without it, none is counted. Fuel, `limits' and `on_interrupt' of
 %%   a shared store are those that it was started with.</li>
 %% <li>`owner': the process with which the instance ends; the calling one if not given.</li>
@@ -199,6 +224,11 @@ start(Source) ->
 %% Errors: those of `compile/2' and of `call/4', `unknown_import', `incompatible_import', `limit'.
 -spec start(source(), start_options()) -> result(instance()).
 start(Source, Options) ->
+    wasmbeam_events:started(start, fun() ->
+        wasmbeam_limits:retry(fun() -> start_once(Source, Options) end)
+    end).
+
+start_once(Source, Options) ->
     case open(Source, Options) of
         {ok, _Module, Instance, _Deadline} ->
             {ok, Instance};
@@ -246,7 +276,8 @@ to_module(Source, _Options) ->
 
 %% Code that counts fuel is needed where there is a number of it.
 compile_options(Options) ->
-    Given = maps:with(wasmbeam_compile:options(), Options),
+    Given = maps:merge(maps:with(wasmbeam_compile:options(), Options),
+                       wasmbeam_limits:given_stack(Options)),
     case counts_fuel(Options) of
         true -> Given#{fuel => true};
         false -> Given
@@ -262,25 +293,32 @@ create(Module, Options) ->
     Handler = maps:get(import_handler, Options, undefined),
     case wasmbeam_imports:bind(Names, Given, Handler) of
         {ok, Bindings, Imports, StoreOf} ->
-            case wasmbeam_wasi:new(Options) of
-                {ok, {World, Host}} ->
-                    create(Module, Bindings, wasmbeam_imports:with_wasi(Imports, Host), World,
-                           maps:get(store, Options, StoreOf), Options);
-                {error, _} = Error ->
-                    Error
-            end;
+            maybe_ok([
+                fun(_) -> wasmbeam_wasi:new(Options) end,
+                fun({World, Host}) ->
+                    case wasmbeam_limits:timeout() of
+                        {ok, Timeout} ->
+                            With = wasmbeam_imports:with_wasi(Imports, Host),
+                            create(Module, Bindings, wasmbeam_imports:with_timeout(With, Timeout),
+                                   World, maps:get(store, Options, StoreOf), Options);
+                        {error, _} = Error ->
+                            Error
+                    end
+                end
+            ]);
         {error, _} = Error ->
             Error
     end.
 
 create(Module, Bindings, Imports, World, StoreOf, Options) ->
-    Native = (maps:with([limits, fuel, owner, on_interrupt], Options))#{
-        owner => maps:get(owner, Options, self())
-    },
+    Given = maps:with([fuel, on_interrupt], Options),
+    Owner = maps:get(owner, Options, self()),
     Unknown = maps:get(unknown_imports, Options, trap),
     maybe_ok([
-        fun(_) -> store_reference(StoreOf) end,
-        fun(Store) -> wasmbeam_nif:instance_new(Module, Imports, Store, Native) end,
+        fun(_) -> wasmbeam_limits:apply_node() end,
+        fun(_) -> wasmbeam_limits:of_instance(maps:get(limits, Options, #{})) end,
+        fun(Limits) -> with_store(StoreOf, Given#{owner => Owner, limits => Limits}) end,
+        fun({Store, Native}) -> wasmbeam_nif:instance_new(Module, Imports, Store, Native) end,
         fun(Ref) ->
             Instance = wasmbeam_call:instance(Ref, Imports),
             Begin = fun(From) ->
@@ -292,7 +330,8 @@ create(Module, Bindings, Imports, World, StoreOf, Options) ->
     ]).
 
 begin_guest(Module, Instance, Begin, Options) ->
-    Deadline = wasmbeam_call:deadline(maps:get(timeout, Options, infinity)),
+    {ok, Timeout} = wasmbeam_limits:timeout(),
+    Deadline = wasmbeam_call:deadline(maps:get(timeout, Options, Timeout)),
     case Begin(start) of
         {ok, _} ->
             case is_reactor(Module) andalso initialize(Instance, Deadline) of
@@ -315,10 +354,10 @@ initialize(Instance, Deadline) ->
         {error, _} = Error -> Error
     end.
 
-store_reference(none) ->
-    {ok, none};
-store_reference(Instance) ->
-    with_reference(Instance, fun(Ref) -> {ok, Ref} end).
+with_store(none, Native) ->
+    {ok, {none, Native}};
+with_store(Instance, Native) ->
+    with_reference(Instance, fun(Ref) -> {ok, {Ref, Native}} end).
 
 %% @equiv run(Source, #{})
 -spec run(source()) -> result(run_result()).
@@ -409,8 +448,13 @@ fs_sync(Instance) ->
 stop(Instance) ->
     with_reference(Instance, fun(Ref) ->
         case wasmbeam_nif:instance_stop(Ref) of
-            wait -> wasmbeam_nif:await_reaper();
-            Answer -> wasmbeam_error:normalize(Answer)
+            ok ->
+                wasmbeam_call:flush(Instance);
+            wait ->
+                ok = wasmbeam_call:flush(Instance),
+                wasmbeam_nif:await_reaper();
+            {error, _} = Error ->
+                wasmbeam_error:normalize(Error)
         end
     end).
 
@@ -525,6 +569,11 @@ deserialize(Instance, Snapshot) ->
 %% Errors: those of `start/2' and `deserialize/2'.
 -spec restore(source(), snapshot(), start_options()) -> result(instance()).
 restore(Source, Snapshot, Options) ->
+    wasmbeam_events:started(restore, fun() ->
+        wasmbeam_limits:retry(fun() -> restore_once(Source, Snapshot, Options) end)
+    end).
+
+restore_once(Source, Snapshot, Options) ->
     case prepare(Source, Options) of
         {ok, {_Module, Instance, Begin}} ->
             case Begin({snapshot, Snapshot}) of
@@ -544,6 +593,11 @@ restore(Source, Snapshot, Options) ->
 %% Errors: those of `serialize/2'.
 -spec fork(instance()) -> result(instance()).
 fork(Instance) ->
+    wasmbeam_events:started(fork, fun() ->
+        wasmbeam_limits:retry(fun() -> fork_once(Instance) end)
+    end).
+
+fork_once(Instance) ->
     with_reference(Instance, fun(Ref) ->
         case wasmbeam_call:access(fun() -> fork_reference(Ref) end) of
             {ok, Fork} -> {ok, wasmbeam_call:copy(Fork, Instance)};
@@ -594,6 +648,42 @@ describe(Source, OfModule, OfInstance) ->
 -spec info(instance()) -> info() | {error, error_reason()}.
 info(Instance) ->
     with_reference(Instance, fun(Ref) -> bare(wasmbeam_nif:instance_info(Ref)) end).
+
+%% @doc All instances of the node that are not stopped, those that started first first, each with what
+%% identifies it. They are not disturbed.
+-spec instances() -> [instance_info()] | {error, error_reason()}.
+instances() ->
+    wasmbeam_error:normalize(wasmbeam_nif:instances()).
+
+%% @doc What all instances of the node together did so far. See `docs/observing.md'.
+-spec counters() -> counters() | {error, error_reason()}.
+counters() ->
+    wasmbeam_error:normalize(wasmbeam_nif:counters()).
+
+%% @doc Changes what all instances of the node together may take: `memory' in bytes,
+%% `table_elements' and the number of `instances', each a whole number or `infinity'. What is taken
+%% already stays. The same as `node_limits' in the environment of the application, but at once.
+-spec set_limits(wasmbeam_limits:node_limits()) -> ok | {error, error_reason()}.
+set_limits(Limits) ->
+    wasmbeam_limits:set_node(Limits).
+
+%% @doc Has a handler be called at events of these names: `Handler(Name, Measurements, Metadata)'. `Id'
+%% is any term, to detach it by. A handler that fails is detached. See `docs/observing.md' for the
+%% events.
+-spec attach(wasmbeam_events:id(), [wasmbeam_events:name()], wasmbeam_events:handler()) ->
+    ok | {error, already_attached | error_reason()}.
+attach(Id, Names, Handler) ->
+    wasmbeam_events:attach(Id, Names, Handler).
+
+%% @doc Has a handler not be called any more.
+-spec detach(wasmbeam_events:id()) -> ok | {error, not_attached}.
+detach(Id) ->
+    wasmbeam_events:detach(Id).
+
+%% @doc The names of all events that there are.
+-spec event_names() -> [wasmbeam_events:name(), ...].
+event_names() ->
+    wasmbeam_events:names().
 
 %% What describes something comes without an `ok'.
 bare({ok, Description}) -> Description;
@@ -685,8 +775,10 @@ memory_grow(Instance, Pages) ->
 %% says otherwise). `limit' if it cannot grow that much.
 -spec memory_grow(instance(), non_neg_integer(), memory_options()) -> result(non_neg_integer()).
 memory_grow(Instance, Pages, Options) ->
-    memory(Instance, Options, fun(Ref, Memory) ->
-        wasmbeam_nif:memory_grow(Ref, Memory, Pages)
+    wasmbeam_limits:retry(fun() ->
+        memory(Instance, Options, fun(Ref, Memory) ->
+            wasmbeam_nif:memory_grow(Ref, Memory, Pages)
+        end)
     end).
 
 %% @doc The value of an exported global.

@@ -5,8 +5,8 @@
 %% is busy. The process can be killed between any two steps.
 -module(wasmbeam_call).
 
--export([instance/2, call/3, call/4, instantiate/6, access/1, reference/1, copy/2, deadline/1,
-         remaining/1]).
+-export([instance/2, call/3, call/4, instantiate/6, access/1, reference/1, copy/2, flush/1,
+         deadline/1, remaining/1]).
 
 -export_type([instance/0]).
 
@@ -38,19 +38,27 @@ instance(Ref, Imports) ->
     {ok, [wasmbeam:value()]} | {error, wasmbeam:error_reason()}.
 call({?TAG, Ref, _} = Instance, Function, Args) ->
     case wasmbeam_nif:call(Ref, Function, Args, infinity) of
-        {ok, _} = Ok ->
-            Ok;
-        Step ->
-            Again = fun() -> wasmbeam_nif:call(Ref, Function, Args, infinity) end,
-            loop(Step, #call{instance = Instance, start = Again})
+        {ok, _} = Ok -> Ok;
+        Step -> proceed(Step, Instance, Function, Args, #{})
     end.
 
 %% @doc As `call/3', with options.
 -spec call(instance(), wasmbeam:func(), [wasmbeam:value()], wasmbeam:call_options()) ->
     {ok, [wasmbeam:value()]} | {error, wasmbeam:error_reason()}.
 call({?TAG, Ref, _} = Instance, Function, Args, Options) ->
+    Step = wasmbeam_nif:call(Ref, Function, Args, maps:get(fuel, Options, infinity)),
+    proceed(Step, Instance, Function, Args, Options).
+
+%% Somebody wants to know of each call: it is yet to begin.
+proceed(observed, Instance, Function, Args, Options) ->
+    Start = starter(Instance, Function, Args, Options),
+    wasmbeam_events:call(Instance, Function, fun() -> run(Instance, Start, Options) end);
+proceed(Step, Instance, Function, Args, Options) ->
+    loop(Step, new(Instance, starter(Instance, Function, Args, Options), Options)).
+
+starter({?TAG, Ref, _}, Function, Args, Options) ->
     Fuel = maps:get(fuel, Options, infinity),
-    run(Instance, fun() -> wasmbeam_nif:call(Ref, Function, Args, Fuel) end, Options).
+    fun() -> wasmbeam_nif:call_observed(Ref, Function, Args, Fuel) end.
 
 %% @doc Instantiates: `Bindings' has an element for each import. The instance begins by its start
 %% function, or with the state of a snapshot instead.
@@ -88,22 +96,37 @@ reference(_) -> error.
 -spec copy(wasmbeam_nif:instance_ref(), instance()) -> instance().
 copy(Ref, {?TAG, _, Imports}) -> {?TAG, Ref, Imports}.
 
+%% @doc Has the output that the guest wrote reach its end, where it is kept until a line is complete.
+-spec flush(instance()) -> ok.
+flush({?TAG, _, Imports}) ->
+    wasmbeam_wasi:flush(wasmbeam_imports:wasi(Imports)).
+
 run(Instance, Start, Options) ->
-    Call = #call{
+    Call = new(Instance, Start, Options),
+    loop(Start(), Call).
+
+new({_, _, Imports} = Instance, Start, Options) ->
+    Timeout = case Options of
+        #{timeout := Given} -> Given;
+        #{} -> wasmbeam_imports:timeout(Imports)
+    end,
+    #call{
         instance = Instance,
         start = Start,
-        deadline = deadline(maps:get(timeout, Options, infinity)),
+        deadline = deadline(Timeout),
         imports = maps:get(imports, Options, #{}),
         handler = maps:get(import_handler, Options, undefined)
-    },
-    loop(Start(), Call).
+    }.
 
 loop({ok, _} = Ok, _Call) ->
     Ok;
-loop({error, {import_failed, _}}, #call{failure = {_, _} = Failure}) ->
+loop({error, {import_failed, _}}, #call{failure = {_, _} = Failure, instance = Instance}) ->
+    ok = wasmbeam_events:failed(Instance, Failure),
     {error, Failure};
-loop({error, _} = Error, _Call) ->
-    wasmbeam_error:normalize(Error);
+loop({error, _} = Error, #call{instance = Instance}) ->
+    {error, Reason} = Normal = wasmbeam_error:normalize(Error),
+    ok = wasmbeam_events:failed(Instance, Reason),
+    Normal;
 loop(yield, #call{instance = {_, Ref, _}} = Call) ->
     check_deadline(Call),
     loop(again(fun() -> wasmbeam_nif:resume(Ref) end), Call);

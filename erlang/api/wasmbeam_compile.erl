@@ -27,7 +27,7 @@ options() ->
 -spec compile(binary(), wasmbeam:compile_options()) ->
     {ok, wasmbeam_nif:module_ref()} | {error, wasmbeam:error_reason()}.
 compile(Bytes, Options) when is_binary(Bytes) ->
-    case wasmbeam_options:check(Options, [fuel, timeout | options()]) of
+    case wasmbeam_options:check(Options, [fuel, timeout, stack | options()]) of
         ok -> compile_checked(Bytes, Options);
         {error, _} = Error -> Error
     end;
@@ -61,9 +61,9 @@ native(#{mode := aot}) ->
 native(Options) ->
     case wasmbeam_environment:compile_limits(maps:get(compile_limits, Options, #{})) of
         {ok, Limits} ->
-            Given = maps:with([fuel, deterministic], Options),
+            Given = maps:with([fuel, deterministic, stack], Options),
             Compiler = maps:get(compiler, Options, #{}),
-            {ok, (maps:merge(Given, Compiler))#{compile_limits => Limits}};
+            wasmbeam_limits:with_stack((maps:merge(Given, Compiler))#{compile_limits => Limits});
         {error, _} = Error ->
             Error
     end.
@@ -86,7 +86,9 @@ request(Bytes, Native, Options) ->
             All = maps:merge(Native, Caches#{progress => is_map_key(progress, Options)}),
             case wasmbeam_nif:compile_image(Bytes, All) of
                 {pending, Ticket, Wait} ->
-                    wait(Ticket, Wait, Began, ends(Began, Native, Options), report(Options));
+                    wasmbeam_events:compiled(byte_size(Bytes), fun() ->
+                        wait(Ticket, Wait, Began, ends(Began, Native, Options), report(Options))
+                    end);
                 Answer ->
                     wasmbeam_error:normalize(Answer)
             end;
@@ -166,7 +168,8 @@ as_asked(Module, _Options) ->
 %% @doc An option that asks for something else than what a module was compiled with.
 -spec differs(map(), map()) -> false | {atom(), term()}.
 differs(Options, Config) ->
-    Asked = maps:merge(maps:with([fuel, deterministic], Options),
+    Given = wasmbeam_limits:round_stack(maps:with([fuel, deterministic, stack], Options)),
+    Asked = maps:merge(Given,
                        maps:get(compiler, Options, #{})),
     case [Name || {Name, Value} <- lists:sort(maps:to_list(Asked)),
                   map_get(Name, Config) =/= Value] of
@@ -179,7 +182,7 @@ differs(Options, Config) ->
 -spec precompile(wasmbeam:source(), wasmbeam:compile_options()) ->
     {ok, binary()} | {error, wasmbeam:error_reason()}.
 precompile(Source, Options) ->
-    Known = [fuel, timeout | lists:delete(mode, options())],
+    Known = [fuel, timeout, stack | lists:delete(mode, options())],
     case wasmbeam_options:check(Options, Known) of
         ok ->
             case to_module(Source, Options) of

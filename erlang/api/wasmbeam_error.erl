@@ -22,12 +22,16 @@ bad_argument(Expected, Value) ->
     {error, reason(bad_argument, ["expected ", Expected],
                    #{expected => unicode:characters_to_binary(Expected), value => Value})}.
 
-%% @doc Gives the errors of the stand-in library the shape of all others.
+%% @doc Gives the errors of the stand-in library the shape of all others. Faults of the library itself
+%% are logged.
 -spec normalize(Answer) -> Answer | {error, wasmbeam:error_reason()}.
 normalize({error, native_unavailable}) ->
     {error, reason(native_unavailable,
                    "wasmbeam was built without its native library; "
                    "build it where Rust is installed")};
+normalize({error, {internal, Info}} = Error) ->
+    ok = wasmbeam_log:report(error, internal_error, Info),
+    Error;
 normalize(Answer) ->
     Answer.
 
@@ -55,4 +59,7 @@ frame(#{function_index := Index} = Frame) ->
         #{module_offset := Offset} -> io_lib:format(" at 0x~.16b", [Offset]);
         #{} -> ""
     end,
-    io_lib:format("~n    in ~ts (function ~b)~ts", [Name, Index, Where]).
+    io_lib:format("~n    in ~ts (function ~b)~ts~ts", [Name, Index, Where, source(Frame)]).
+
+source(#{file := File, line := Line}) -> io_lib:format(", ~ts:~b", [File, Line]);
+source(#{}) -> "".

@@ -1,7 +1,8 @@
 %% @doc What an instance's imports are bound to.
 -module(wasmbeam_imports).
 
--export([bind/3, find/3, check_functions/1, with_wasi/2, wasi/1]).
+-export([bind/3, find/3, check_functions/1, with_wasi/2, wasi/1,
+         with_timeout/2, timeout/1]).
 
 -export_type([imports/0, binding/0, item/0, handler/0]).
 
@@ -28,7 +29,7 @@
     | {value, wasmbeam:value()}.
 -opaque imports() ::
     #{names := tuple(), functions := tuple(), handler := handler() | undefined,
-      wasi := wasmbeam_wasi:host()}.
+      wasi := wasmbeam_wasi:host(), timeout => timeout()}.
 
 %% @doc Finds for each import of a module, in its order, what it is bound to.
 %%
@@ -89,6 +90,18 @@ with_wasi(Imports, Host) ->
 -spec wasi(imports()) -> wasmbeam_wasi:host().
 wasi(#{wasi := Host}) ->
     Host.
+
+%% @doc Adds how long calls may take for which no timeout is given.
+-spec with_timeout(imports(), timeout()) -> imports().
+with_timeout(Imports, infinity) ->
+    Imports;
+with_timeout(Imports, Timeout) ->
+    Imports#{timeout => Timeout}.
+
+%% @doc How long calls may take for which no timeout is given.
+-spec timeout(imports()) -> timeout().
+timeout(#{timeout := Timeout}) -> Timeout;
+timeout(#{}) -> infinity.
 
 %% What needs the engine cannot be left to each call's handler.
 item(Module, Name, true, Given) ->

@@ -26,6 +26,8 @@
          instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
          instance_reset/1, instance_fork/2, instance_fork_dirty/2,
          json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
+         call_observed/4, events_want/2, instances/0, counters/0, node_limits/1, await_freed/0,
+         lines_new/1, lines_add/2, lines_take/1,
          noop/4]).
 
 -export_type([module_ref/0, instance_ref/0, step/0, again/0]).
@@ -53,6 +55,8 @@
        instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
        instance_reset/1, instance_fork/2, instance_fork_dirty/2,
        json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
+       call_observed/4, events_want/2, instances/0, counters/0, node_limits/1, await_freed/0,
+       lines_new/1, lines_add/2, lines_take/1,
        noop/4]).
 -on_load(init/0).
 
@@ -62,6 +66,7 @@
 -type again() :: {queued, Ticket :: pos_integer()} | again.
 %% Ask again: after the message `{'$wasmbeam', Ticket, turn}', or at once.
 -type step() ::
+    observed |
     {ok, [wasmbeam:value()]}
     | failure()
     | yield
@@ -457,3 +462,40 @@ json_decode_dirty(_Text) -> ?NOT_LOADED.
 %% @doc Does nothing: what calling any native function costs.
 -spec noop(term(), term(), term(), term()) -> ok | failure().
 noop(_A, _B, _C, _D) -> ?NOT_LOADED.
+
+%% @doc As `call/4', which answers `observed' while `events_want/2' says so.
+-spec call_observed(instance_ref(), wasmbeam:func(), [wasmbeam:value()],
+                    non_neg_integer() | infinity) -> step().
+call_observed(_Instance, _Function, _Args, _Fuel) -> ?NOT_LOADED.
+
+%% @doc Says whether each call, and each instance's end, is to be told.
+-spec events_want(Calls :: boolean(), Ends :: boolean()) -> ok | failure().
+events_want(_Calls, _Ends) -> ?NOT_LOADED.
+
+%% @doc All instances that are not stopped.
+-spec instances() -> [map()] | failure().
+instances() -> ?NOT_LOADED.
+
+%% @doc What all instances together did.
+-spec counters() -> map() | failure().
+counters() -> ?NOT_LOADED.
+
+%% @doc Sets what all instances together may take.
+-spec node_limits(map()) -> ok | failure().
+node_limits(_Limits) -> ?NOT_LOADED.
+
+%% @doc Waits until the memory of what has been stopped by now is given back.
+-spec await_freed() -> ok | failure().
+await_freed() -> ?NOT_LOADED.
+
+%% @doc A place for output that is to be cut into lines.
+-spec lines_new(term()) -> {ok, reference()} | failure().
+lines_new(_About) -> ?NOT_LOADED.
+
+%% @doc Adds output, and gives the lines that it completes.
+-spec lines_add(reference(), binary()) -> {ok, [binary()]} | failure().
+lines_add(_Lines, _Bytes) -> ?NOT_LOADED.
+
+%% @doc Takes what has no end yet.
+-spec lines_take(reference()) -> {ok, binary()} | failure().
+lines_take(_Lines) -> ?NOT_LOADED.

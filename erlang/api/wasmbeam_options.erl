@@ -5,6 +5,8 @@
 
 %% The longest that `receive' waits.
 -define(MAX_TIMEOUT, 16#ffffffff).
+-define(MIN_STACK, 65536).
+-define(MAX_STACK, 16777216).
 
 %% @doc Fails with `bad_argument' unless the options are a map of `Known' names, each with a value
 %% that it can have. What only the native library can tell is left to it.
@@ -46,8 +48,10 @@ expected(owner, none) -> ok;
 expected(owner, Value) when is_pid(Value), node(Value) =:= node() -> ok;
 expected(owner, _) -> "a process of this node, or none";
 expected(limits, Value) when is_map(Value) ->
-    check(Value, [memory, memories, tables, table_elements, instances]);
+    check(Value, [memory, memories, tables, table_elements, instances, stack]);
 expected(limits, _) -> "a map of limits";
+expected(stack, Value) when is_integer(Value), Value >= ?MIN_STACK, Value =< ?MAX_STACK -> ok;
+expected(stack, _) -> "a number of bytes, 64 KiB to 16 MiB";
 expected(compiler, Value) when is_map(Value) -> check(Value, [opt]);
 expected(compiler, _) -> "a map of compiler options";
 expected(opt, Value) when Value =:= none; Value =:= speed; Value =:= speed_and_size -> ok;

@@ -2,7 +2,7 @@
 %% while it runs.
 -module(wasmbeam_wasi).
 
--export([new/1, answer/4]).
+-export([new/1, answer/4, flush/1]).
 
 -export_type([options/0, tree/0, host/0, world/0, question/0, reply/0]).
 
@@ -15,6 +15,7 @@
 -type input() :: fun((MaxBytes :: pos_integer()) -> {ok, binary()} | eof | again) | pid().
 -type output() ::
     inherit | capture | {capture, Limit :: non_neg_integer()} | fun((binary()) -> term())
+    | logger | {logger, logger:level()} | {logger, logger:level(), Metadata :: map()}
     | pid() | {pid(), Tag :: term()}.
 -type clock_id() :: realtime | monotonic | process_cputime_id | thread_cputime_id.
 -type options() ::
@@ -35,10 +36,11 @@
                   descriptors => non_neg_integer()}}.
 %% What the fields mean is in `docs/wasi.md'.
 
+-type sink() :: fun((binary()) -> term()) | {pid(), Tag :: term()} | wasmbeam_output:sink().
 -opaque host() ::
     #{stdin => input(),
-      stdout => fun((binary()) -> term()) | {pid(), Tag :: term()},
-      stderr => fun((binary()) -> term()) | {pid(), Tag :: term()},
+      stdout => sink(),
+      stderr => sink(),
       clock => fun((clock_id()) -> non_neg_integer()),
       random => fun((pos_integer()) -> binary())}.
 %% What the embedder supplies itself. It travels with the handle of the instance.
@@ -64,26 +66,41 @@
 -define(MAX_STRINGS, 1048576).
 %% Copying this many bytes takes about as long as a scheduler may be kept.
 -define(MANY_BYTES, 1048576).
--define(OUTPUT_LIMIT, 16777216).
 %% For deterministic instances: 2001-09-09, because programs take 0 for «never».
 -define(FIXED_TIME, 1000000000000000000).
 
 %% @doc Makes the world of an instance from the options that it is started with.
 -spec new(map()) -> {ok, {world(), host()}} | {error, wasmbeam:error_reason()}.
 new(#{wasi := Options} = Start) when is_map(Options) ->
-    build(maps:merge(implied(Start), Options));
+    begin_build(maps:merge(implied(Start), Options));
 new(#{wasi := Options}) ->
     bad_option(wasi, "a map", Options);
 new(Start) ->
-    build(implied(Start)).
+    begin_build(implied(Start)).
+
+%% Adds what the environment of the application says.
+begin_build(Given) ->
+    case maps:merge(environment(Given), Given) of
+        Options when map_size(Options) =:= 0 -> {ok, {none, #{}}};
+        Options -> build(Options)
+    end.
+
+environment(Given) ->
+    Outputs = case wasmbeam_limits:output() of
+        {given, Limit} -> #{stdout => {capture, Limit}, stderr => {capture, Limit}};
+        {default, _} -> #{}
+    end,
+    case {Given, wasmbeam_limits:quotas()} of
+        {#{host := true}, _} -> Outputs;
+        {_, Quotas} when Quotas =:= #{} -> Outputs;
+        {_, Quotas} -> Outputs#{quotas => Quotas}
+    end.
 
 implied(#{deterministic := true}) ->
     #{clock => {fixed, ?FIXED_TIME}, random => {seed, 0}};
 implied(_) ->
     #{}.
 
-build(Options) when map_size(Options) =:= 0 ->
-    {ok, {none, #{}}};
 build(#{host := true} = Options) ->
     case host_options(Options) of
         {ok, Folders, Rest} ->
@@ -174,6 +191,12 @@ option(stdin, Source) when is_function(Source, 1); is_pid(Source) -> {host, Sour
 option(stdin, _) -> {bad, "inherit, a binary, a fun of arity 1 or a pid"};
 option(Stream, inherit) when Stream =:= stdout; Stream =:= stderr ->
     {host, wasmbeam_wasi_host:output(Stream)};
+option(Stream, logger) when Stream =:= stdout -> logger(Stream, info, #{});
+option(Stream, logger) when Stream =:= stderr -> logger(Stream, notice, #{});
+option(Stream, {logger, Level}) when Stream =:= stdout; Stream =:= stderr ->
+    logger(Stream, Level, #{});
+option(Stream, {logger, Level, Metadata}) when Stream =:= stdout; Stream =:= stderr ->
+    logger(Stream, Level, Metadata);
 option(Stream, Sink) when Stream =:= stdout; Stream =:= stderr -> output(Sink);
 option(terminal, Is) when is_boolean(Is) -> {native, Is};
 option(terminal, _) -> {bad, "true or false"};
@@ -243,16 +266,29 @@ preopens(Preopens) ->
         _ -> {bad, "a list of names, or of pairs of a name and a path, as binaries"}
     end.
 
-output(capture) -> {native, {capture, ?OUTPUT_LIMIT}};
+output(capture) ->
+    {_, Limit} = wasmbeam_limits:output(),
+    output({capture, Limit});
 output({capture, Limit}) when is_integer(Limit), Limit >= 0, Limit =< ?MAX_U64 ->
     {native, {capture, Limit}};
 output(Sink) when is_function(Sink, 1) -> {host, Sink};
 output(Pid) when is_pid(Pid) -> {host, {Pid, wasmbeam_output}};
 output({Pid, Tag}) when is_pid(Pid) -> {host, {Pid, Tag}};
-output(_) -> {bad, "inherit, capture, {capture, Limit}, a fun of arity 1, a pid or {pid, Tag}"}.
+output(_) -> {bad, "inherit, capture, {capture, Limit}, logger, {logger, Level}, "
+                  "{logger, Level, Metadata}, a fun of arity 1, a pid or {pid, Tag}"}.
+
+logger(Stream, Level, Metadata) ->
+    case wasmbeam_output:is_level(Level) andalso is_map(Metadata) of
+        true ->
+            {ok, Sink} = wasmbeam_output:sink(Stream, Level, Metadata),
+            {host, Sink};
+        false ->
+            {bad, "logger, with one of its levels and a map of metadata"}
+    end.
 
 quotas(Quotas) when is_map(Quotas) ->
-    Default = #{files => 65536, bytes => 1 bsl 30, descriptors => 1024},
+    Standard = #{files => 65536, bytes => 1 bsl 30, descriptors => 1024},
+    Default = maps:merge(Standard, wasmbeam_limits:quotas()),
     Greatest = #{files => 1 bsl 24, bytes => 64 bsl 30, descriptors => 1 bsl 16},
     IsGood = fun({Key, Value}) ->
         is_integer(Value) andalso Value >= 0 andalso Value =< maps:get(Key, Greatest, -1)
@@ -293,6 +329,7 @@ answer({stdin, Max, _Nonblocking}, #{stdin := Source}, Ticket, Left) ->
 answer({output, Stream, Bytes}, Host, _Ticket, _Left) ->
     _ = case Host of
         #{Stream := {Pid, Tag}} -> Pid ! {Tag, Stream, Bytes};
+        #{Stream := {lines, _, _} = Lines} -> wasmbeam_output:write(Lines, Bytes);
         #{Stream := Sink} -> Sink(Bytes)
     end,
     {written, byte_size(Bytes)};
@@ -306,6 +343,14 @@ answer({random, Size}, #{random := Random}, _Ticket, _Left) ->
         Bytes when byte_size(Bytes) =:= Size -> {random, Bytes};
         Other -> error({bad_result, Other})
     end.
+
+%% @doc Has all of the output that was written reach its end.
+-spec flush(host()) -> ok.
+flush(Host) ->
+    lists:foreach(fun
+        ({lines, _, _} = Lines) -> wasmbeam_output:flush(Lines);
+        (_) -> ok
+    end, maps:values(maps:with([stdout, stderr], Host))).
 
 min_ms(infinity, Left) -> Left;
 min_ms(Ns, Left) ->

@@ -6,9 +6,33 @@ a_fresh_instance_has_done_nothing_but_start_test() ->
     I = wasmbeam_fixture:start("(module (memory 3))"),
     Owner = self(),
     Info = wasmbeam:info(I),
-    ?assertMatch(#{state := idle, owner := Owner, memory_bytes := 196608, fuel := infinity,
-                   calls := 1, imports := 0, yields := _, run_time_ns := _, queue_length := 0}, Info),
-    ?assertEqual(9, map_size(Info)).
+    ?assertMatch(#{state := idle, owner := Owner, memory_bytes := 196608, table_elements := 0,
+                   fuel := infinity, calls := 1, imports := 0, traps := 0, yields := _,
+                   run_time_ns := _, queue_length := 0, module := undefined, id := _,
+                   module_id := <<_:32/binary>>, started_at := _, limits := _}, Info),
+    ?assertEqual(16, map_size(Info)).
+
+an_instance_tells_what_it_was_made_of_test() ->
+    Before = erlang:system_time(millisecond),
+    Source = <<"(module $adder (table 7 funcref))">>,
+    I = wasmbeam_fixture:start(Source, #{limits => #{memory => 1000000, tables => 3}}),
+    Info = wasmbeam:info(I),
+    ?assertMatch(#{module := <<"adder">>, table_elements := 7,
+                   limits := #{memory := 1000000, tables := 3, memories := 1000,
+                               table_elements := 10000000, instances := 10000,
+                               stack := 524288}}, Info),
+    #{module_id := Id, started_at := StartedAt} = Info,
+    ?assertEqual(crypto:hash(sha256, Source), Id),
+    ?assert(StartedAt >= Before),
+    ?assert(StartedAt =< erlang:system_time(millisecond)).
+
+traps_are_counted_test() ->
+    I = wasmbeam_fixture:start("(module (func (export \"trap\") unreachable)
+                                  (func (export \"pass\")))"),
+    [{error, {trap, _}} = wasmbeam:call(I, <<"trap">>, []) || _ <- lists:seq(1, 3)],
+    {ok, []} = wasmbeam:call(I, <<"pass">>, []),
+    {error, {unknown_export, _}} = wasmbeam:call(I, <<"none">>, []),
+    ?assertMatch(#{traps := 3}, wasmbeam:info(I)).
 
 calls_and_imports_are_counted_test() ->
     I = start(fun([]) -> [] end),

@@ -5,17 +5,15 @@ use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
 
 use parking_lot::Mutex;
-use wasmtime::{Collector, Config, OptLevel};
+use wasmtime::{Collector, Config, OptLevel, WasmBacktraceDetails};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Error, Result};
 use crate::load;
 use crate::ticker;
 
-/// Stack of a guest's own frames.
-const GUEST_STACK: usize = 512 << 10;
-/// A fiber's whole stack: the guest's part and room for host functions.
-const FIBER_STACK: usize = 1 << 20;
+/// Room on a fiber's stack for host functions, beside the guest's part.
+const HOST_STACK: usize = 512 << 10;
 const MAX_BACKTRACE_FRAMES: usize = 64;
 
 /// What code is compiled to and how it runs. Each combination has an engine of its own.
@@ -27,6 +25,46 @@ pub struct EngineConfig {
     /// SIMD.
     pub deterministic: bool,
     pub opt: Opt,
+    pub stack: GuestStack,
+}
+
+/// How much stack a guest's own frames may take. There are few sizes, because each has an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GuestStack(usize);
+
+impl GuestStack {
+    pub const MIN: usize = 64 << 10;
+    pub const MAX: usize = 16 << 20;
+
+    /// The smallest that has so many bytes; none if that is out of the bounds.
+    #[must_use]
+    pub fn of(bytes: usize) -> Option<Self> {
+        (Self::MIN..=Self::MAX)
+            .contains(&bytes)
+            .then(|| Self(bytes.next_power_of_two()))
+    }
+
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        self.0
+    }
+}
+
+impl GuestStack {
+    /// Of two.
+    pub(crate) fn exponent(self) -> u32 {
+        self.0.trailing_zeros()
+    }
+
+    pub(crate) fn from_exponent(exponent: u32) -> Option<Self> {
+        1_usize.checked_shl(exponent).and_then(Self::of)
+    }
+}
+
+impl Default for GuestStack {
+    fn default() -> Self {
+        Self(512 << 10)
+    }
 }
 
 /// How much work the compiler puts into the code.
@@ -120,8 +158,10 @@ fn settings(config: EngineConfig) -> Config {
         // For debuggers and profilers alone. Registering it takes the longer the more modules there
         // are.
         .native_unwind_info(false)
-        .max_wasm_stack(GUEST_STACK)
-        .async_stack_size(FIBER_STACK)
+        .max_wasm_stack(config.stack.bytes())
+        .async_stack_size(config.stack.bytes() + HOST_STACK)
+        // Whatever the environment says.
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(MAX_BACKTRACE_FRAMES))
         .collector(Collector::DeferredReferenceCounting)
         // A garbage-collected heap has the size that it needs, and doubles and moves when it is

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
 use crate::value::Value;
 
@@ -72,6 +72,13 @@ pub enum Error {
     /// A limit set by the embedder, or one of the machine, was reached.
     #[error("limit of {limit} {what} exceeded (asked for {requested})")]
     Limit {
+        what: &'static str,
+        limit: u64,
+        requested: u64,
+    },
+    /// A limit for all instances of this process together was reached.
+    #[error("limit of {limit} {what} on this node exceeded (asked for {requested} in all)")]
+    NodeLimit {
         what: &'static str,
         limit: u64,
         requested: u64,
@@ -155,6 +162,10 @@ pub struct Frame {
     pub module_offset: Option<usize>,
     /// Offset in the function's body.
     pub function_offset: Option<usize>,
+    /// The source file, where the module has DWARF information.
+    pub file: Option<String>,
+    pub line: Option<u32>,
+    pub column: Option<u32>,
 }
 
 impl Error {
@@ -236,22 +247,25 @@ fn frames(error: &wasmtime::Error) -> Vec<Frame> {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return Vec::new();
     };
-    backtrace
-        .frames()
-        .iter()
-        .map(|frame| Frame {
-            function_index: frame.func_index(),
-            function: frame
-                .symbols()
-                .first()
-                .and_then(|symbol| symbol.name())
-                .or(frame.func_name())
-                .map(str::to_owned),
-            module: frame.module().name().map(str::to_owned),
-            module_offset: frame.module_offset(),
-            function_offset: frame.func_offset(),
-        })
-        .collect()
+    backtrace.frames().iter().map(describe).collect()
+}
+
+fn describe(frame: &FrameInfo) -> Frame {
+    // The innermost of the functions that were inlined there.
+    let symbol = frame.symbols().first();
+    Frame {
+        function_index: frame.func_index(),
+        function: symbol
+            .and_then(|symbol| symbol.name())
+            .or(frame.func_name())
+            .map(str::to_owned),
+        module: frame.module().name().map(str::to_owned),
+        module_offset: frame.module_offset(),
+        function_offset: frame.func_offset(),
+        file: symbol.and_then(|symbol| symbol.file()).map(str::to_owned),
+        line: symbol.and_then(|symbol| symbol.line()),
+        column: symbol.and_then(|symbol| symbol.column()),
+    }
 }
 
 fn trap_message(trap: Trap) -> String {

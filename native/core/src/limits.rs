@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::node::{self, Exceeded, Share, Taken};
 
 /// Upper bounds for one store, all of its instances together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,28 +35,82 @@ impl Default for Limits {
     }
 }
 
+/// How much a store takes, for those outside.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    memory: AtomicU64,
+    table_elements: AtomicU64,
+}
+
+impl Gauge {
+    /// The bytes of all memories together.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    /// The elements of all tables together.
+    #[must_use]
+    pub fn table_elements(&self) -> u64 {
+        self.table_elements.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts what a store takes, of its own limits and of those of all stores together.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: Limits,
-    memory: u64,
-    /// `memory`, for those outside.
-    gauge: Arc<AtomicU64>,
-    table_elements: u64,
+    gauge: Arc<Gauge>,
+    memory: Share,
+    table_elements: Share,
+    instances: Share,
     /// What the last permitted growth added, to take back if it fails all the same.
     last_growth: u64,
     denied: Option<Error>,
 }
 
 impl Limiter {
-    pub(crate) fn new(limits: Limits, gauge: Arc<AtomicU64>) -> Self {
+    /// `taken` is what a store has given up whose place the new one takes.
+    pub(crate) fn new(limits: Limits, gauge: Arc<Gauge>, taken: Taken) -> Self {
         Self {
             limits,
-            memory: 0,
             gauge,
-            table_elements: 0,
+            memory: Share::new(&node::MEMORY, taken.memory),
+            table_elements: Share::new(&node::TABLE_ELEMENTS, taken.table_elements),
+            instances: Share::new(&node::INSTANCES, taken.instances),
             last_growth: 0,
             denied: None,
         }
+    }
+
+    /// Counts an instance that is about to be made; it counts as long as the store lives.
+    pub(crate) fn add_instance(&mut self) -> Result<()> {
+        self.instances
+            .grow(1)
+            .map_err(|exceeded| on_node("instances", &exceeded))
+    }
+
+    /// Gives up all that is taken, for the store that takes this one's place.
+    pub(crate) fn give_up(&mut self) -> Taken {
+        Taken {
+            memory: self.memory.give_up(),
+            table_elements: self.table_elements.give_up(),
+            instances: self.instances.give_up(),
+        }
+    }
+
+    /// Takes back what was given up.
+    pub(crate) fn take_again(&mut self) {
+        self.memory.take_again();
+        self.table_elements.take_again();
+        self.instances.take_again();
+    }
+
+    /// Lets go of what was inherited and is not needed.
+    pub(crate) fn settle(&mut self) {
+        self.memory.settle();
+        self.table_elements.settle();
+        self.instances.settle();
     }
 
     /// The last growth that was refused, once.
@@ -82,13 +137,51 @@ impl Limiter {
         })
     }
 
-    fn grow(total: &mut u64, growth: u64, limit: u64) -> Result<(), u64> {
-        let after = total.saturating_add(growth);
-        if after > limit {
-            return Err(after);
+    fn publish(&self) {
+        let Gauge {
+            memory,
+            table_elements,
+        } = &*self.gauge;
+        memory.store(self.memory.used(), Ordering::Relaxed);
+        table_elements.store(self.table_elements.used(), Ordering::Relaxed);
+    }
+
+    /// Whether the growth is permitted, which then has been counted.
+    fn permit(&mut self, grown: Result<u64>) -> bool {
+        match grown {
+            Ok(growth) => {
+                self.last_growth = growth;
+                self.publish();
+                true
+            }
+            Err(error) => {
+                self.denied = Some(error);
+                false
+            }
         }
-        *total = after;
-        Ok(())
+    }
+}
+
+fn grow(share: &mut Share, growth: u64, limit: u64, what: &'static str) -> Result<u64> {
+    let requested = share.used().saturating_add(growth);
+    if requested > limit {
+        return Err(Error::Limit {
+            what,
+            limit,
+            requested,
+        });
+    }
+    share
+        .grow(growth)
+        .map_err(|exceeded| on_node(what, &exceeded))?;
+    Ok(growth)
+}
+
+fn on_node(what: &'static str, exceeded: &Exceeded) -> Error {
+    Error::NodeLimit {
+        what,
+        limit: exceeded.limit,
+        requested: exceeded.requested,
     }
 }
 
@@ -102,28 +195,15 @@ impl ResourceLimiter for Limiter {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let limit = self.limits.memory;
         let growth = desired.saturating_sub(current) as u64;
-        Ok(match Self::grow(&mut self.memory, growth, limit) {
-            Ok(()) => {
-                self.last_growth = growth;
-                self.gauge.store(self.memory, Ordering::Relaxed);
-                true
-            }
-            Err(requested) => {
-                self.denied = Some(Error::Limit {
-                    what: "bytes of memory",
-                    limit,
-                    requested,
-                });
-                false
-            }
-        })
+        let limit = self.limits.memory;
+        let grown = grow(&mut self.memory, growth, limit, "bytes of memory");
+        Ok(self.permit(grown))
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.memory -= std::mem::take(&mut self.last_growth);
-        self.gauge.store(self.memory, Ordering::Relaxed);
+        self.memory.shrink(std::mem::take(&mut self.last_growth));
+        self.publish();
         Ok(())
     }
 
@@ -136,26 +216,16 @@ impl ResourceLimiter for Limiter {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let limit = self.limits.table_elements;
         let growth = desired.saturating_sub(current) as u64;
-        Ok(match Self::grow(&mut self.table_elements, growth, limit) {
-            Ok(()) => {
-                self.last_growth = growth;
-                true
-            }
-            Err(requested) => {
-                self.denied = Some(Error::Limit {
-                    what: "table elements",
-                    limit,
-                    requested,
-                });
-                false
-            }
-        })
+        let limit = self.limits.table_elements;
+        let grown = grow(&mut self.table_elements, growth, limit, "table elements");
+        Ok(self.permit(grown))
     }
 
     fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.table_elements -= std::mem::take(&mut self.last_growth);
+        self.table_elements
+            .shrink(std::mem::take(&mut self.last_growth));
+        self.publish();
         Ok(())
     }
 

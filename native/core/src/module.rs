@@ -14,6 +14,7 @@ use crate::layout::Layout;
 use crate::load::instrument::{self, Internal};
 use crate::load::{self, LoadError, Prepare, Size};
 use crate::natives::Native;
+use crate::timing::Timing;
 use crate::value::Signature;
 
 /// A compiled module. It can be instantiated any number of times, from any thread.
@@ -108,6 +109,7 @@ impl Module {
         begin(Phase::Reading {
             bytes: source.len(),
         })?;
+        let _timing = Timing::start();
         let binary = wat::parse_bytes(source).map_err(|error| Error::InvalidModule {
             message: error.to_string(),
             offset: None,

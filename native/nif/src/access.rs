@@ -2,8 +2,6 @@
 //!
 //! Answers `{queued, Ticket}` and `again` mean the same as in `call`.
 
-use std::sync::atomic::Ordering;
-
 use rustler::{Atom, Binary, Encoder, Env, OwnedBinary, Term, TermType};
 use wasmbeam_core::store::Coroutine;
 use wasmbeam_core::{Error, MemorySelector, TableSelector, ValType, Value};
@@ -128,7 +126,7 @@ fn copy(
         coroutine.memory_read(instance, which, start, target)?;
         return Ok(Copied::Few(few, count));
     }
-    if size > coroutine.memory_gauge().load(Ordering::Relaxed) {
+    if size > coroutine.gauge().memory() {
         coroutine.memory_check(instance, which.clone(), start, size)?;
     }
     // No larger than memory that exists.

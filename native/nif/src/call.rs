@@ -24,6 +24,7 @@ use wasmbeam_core::{Error, Export, TableSelector};
 
 use crate::atoms;
 use crate::error::{self, Failure};
+use crate::events;
 use crate::instance::{self, InstanceRes};
 use crate::module;
 use crate::store::{Outcome, Refusal, Suspension};
@@ -147,9 +148,35 @@ fn binding<'a>(
 }
 
 /// Calls a function: by the name of its export, `{table_index, N}`, or `{funcref, Ref}`. It may
-/// use `fuel`, a number or `infinity`.
+/// use `fuel`, a number or `infinity`. `observed`, and nothing happens, while somebody wants to know
+/// of each call: `call_observed` is for that.
 #[rustler::nif]
 fn call<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    function: Term<'a>,
+    arguments: Term<'a>,
+    fuel: Term<'a>,
+) -> Term<'a> {
+    if events::of_calls() {
+        return atoms::observed().encode(env);
+    }
+    enter(env, instance, function, arguments, fuel)
+}
+
+/// As `call`, and it happens.
+#[rustler::nif]
+fn call_observed<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    function: Term<'a>,
+    arguments: Term<'a>,
+    fuel: Term<'a>,
+) -> Term<'a> {
+    enter(env, instance, function, arguments, fuel)
+}
+
+fn enter<'a>(
     env: Env<'a>,
     instance: Term<'a>,
     function: Term<'a>,

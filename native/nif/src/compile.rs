@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use rustler::{Binary, Encoder, Env, LocalPid, OwnedEnv, Resource, ResourceArc, Term};
 use wasmbeam_core::compile::{self, CompileLimits, Folder, Form, OnPhase, Request, Waiter};
 use wasmbeam_core::image::{self, KeySource, Purpose};
-use wasmbeam_core::{EngineConfig, Module, Opt, Phase};
+use wasmbeam_core::{EngineConfig, GuestStack, Module, Opt, Phase};
 
 use crate::error::{self, Failure};
 use crate::module::{self, ModuleRes};
@@ -246,7 +246,16 @@ fn config(options: Term<'_>) -> Result<EngineConfig, Failure<'_>> {
         fuel: flag(options, atoms::fuel())?,
         deterministic: flag(options, atoms::deterministic())?,
         opt,
+        stack: stack(options)?,
     })
+}
+
+fn stack(options: Term<'_>) -> Result<GuestStack, Failure<'_>> {
+    let Ok(term) = options.map_get(atoms::stack()) else {
+        return Ok(GuestStack::default());
+    };
+    let stack = term.decode().ok().and_then(GuestStack::of);
+    stack.ok_or_else(|| Failure::bad("a number of bytes of stack, 64 KiB to 16 MiB", term))
 }
 
 fn limits(options: Term<'_>) -> Result<CompileLimits, Failure<'_>> {

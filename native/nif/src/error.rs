@@ -225,6 +225,17 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
             info.put(atoms::requested(), requested);
             atoms::limit()
         }
+        Error::NodeLimit {
+            what,
+            limit,
+            requested,
+        } => {
+            info.put(atoms::scope(), atoms::node());
+            info.put(atoms::what(), *what);
+            info.put(atoms::limit(), limit);
+            info.put(atoms::requested(), requested);
+            atoms::limit()
+        }
         Error::OutOfBounds {
             offset,
             size,
@@ -261,6 +272,9 @@ fn frames<'a>(env: Env<'a>, frames: &[Frame]) -> Vec<Term<'a>> {
             info.put_some(atoms::module(), frame.module.as_deref());
             info.put_some(atoms::module_offset(), frame.module_offset);
             info.put_some(atoms::function_offset(), frame.function_offset);
+            info.put_some(atoms::file(), frame.file.as_deref());
+            info.put_some(atoms::line(), frame.line);
+            info.put_some(atoms::column(), frame.column);
             info.map()
         })
         .collect()

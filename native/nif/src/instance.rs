@@ -9,10 +9,13 @@ use wasmbeam_core::{Interruption, Limits, Module};
 
 use crate::atoms;
 use crate::error::{self, Failure};
+use crate::events;
+use crate::info;
+use crate::ledger::Listed;
 use crate::module::{self, describe_exports, describe_imports};
 use crate::reaper;
 use crate::store::{HandleId, SharedStore, State};
-use crate::term::{self, SavedTerms};
+use crate::term::SavedTerms;
 
 /// A handle of an instance.
 ///
@@ -24,8 +27,8 @@ pub struct InstanceRes {
     /// Which of the store's instances.
     pub index: usize,
     pub id: HandleId,
-    /// The instance lives as long as this handle; otherwise the handle is just another way to it.
-    primary: bool,
+    /// The instance lives as long as this handle; without it the handle is just another way to it.
+    listed: Option<Listed>,
     owner: Mutex<Option<(LocalPid, Monitor)>>,
     /// A process with calls open that is not the owner.
     caller: Mutex<Option<(LocalPid, Monitor)>>,
@@ -38,20 +41,16 @@ impl Resource for InstanceRes {
 
     fn destructor(self, env: Env<'_>) {
         self.store.handle_dropped(env, self.id);
-        if self.primary {
-            self.store.stop(Some(env), self.index);
+        if self.listed.is_some() {
+            self.end(env, atoms::unreferenced(), None);
         }
     }
 
     fn down<'a>(&'a self, env: Env<'a>, pid: LocalPid, monitor: Monitor) {
-        let owner_died = self
-            .owner
-            .lock()
-            .take_if(|(_, owner)| *owner == monitor)
-            .is_some();
+        let owner = self.owner.lock().take_if(|(_, owner)| *owner == monitor);
         self.caller.lock().take_if(|(_, caller)| *caller == monitor);
-        if owner_died {
-            self.store.stop(Some(env), self.index);
+        if let Some((owner, _)) = owner {
+            self.end(env, atoms::owner_died(), Some(owner));
         }
         self.store.process_died(env, pid);
     }
@@ -59,12 +58,14 @@ impl Resource for InstanceRes {
 
 impl InstanceRes {
     fn new(store: Arc<SharedStore>, module: Arc<Module>, index: usize, primary: bool) -> Self {
+        let id = HandleId::next();
+        let listed = primary.then(|| Listed::new(id.number(), &module, index, &store));
         Self {
             store,
             module,
             index,
-            id: HandleId::next(),
-            primary,
+            id,
+            listed,
             owner: Mutex::new(None),
             caller: Mutex::new(None),
         }
@@ -72,6 +73,37 @@ impl InstanceRes {
 
     pub fn module(&self) -> &Arc<Module> {
         &self.module
+    }
+
+    pub fn owner(&self) -> Option<LocalPid> {
+        self.owner.lock().as_ref().map(|(pid, _)| *pid)
+    }
+
+    /// In milliseconds since 1970; of another way to an instance it is not known.
+    pub fn started_at(&self) -> Option<u64> {
+        self.listed.as_ref().map(|listed| listed.started_at)
+    }
+
+    fn list_owner(&self, owner: Option<LocalPid>) {
+        if let Some(listed) = &self.listed {
+            *listed.owner.lock() = owner;
+        }
+    }
+
+    /// Stops the instance, and tells why whoever wants to know; everybody is told of an owner that
+    /// died while the instance was busy. False if it is stopped already.
+    fn end(&self, env: Env<'_>, reason: Atom, owner: Option<LocalPid>) -> bool {
+        let before = self.store.status(self.index);
+        if !self.store.stop(Some(env), self.index) {
+            return false;
+        }
+        let busy = matches!(before.state, State::Running | State::Suspended);
+        if events::of_ends() || (busy && reason == atoms::owner_died()) {
+            events::tell(env, atoms::stopped(), |env| {
+                info::describe_end(env, self, reason, &before, owner)
+            });
+        }
+        true
     }
 
     /// Its store may go on for the sake of others.
@@ -188,6 +220,7 @@ fn set_owner(env: Env<'_>, instance: &ResourceArc<InstanceRes>, pid: LocalPid) -
         return false;
     };
     let former = instance.owner.lock().replace((pid, monitor));
+    instance.list_owner(Some(pid));
     retire_owner(env, instance, former);
     true
 }
@@ -212,7 +245,7 @@ fn retire_owner(
 }
 
 /// A whole number from the options, if it is there and not `infinity`.
-fn number(options: Term<'_>, key: Atom) -> Result<Option<u64>, Failure<'_>> {
+pub fn number(options: Term<'_>, key: Atom) -> Result<Option<u64>, Failure<'_>> {
     match options.map_get(key) {
         Ok(term) if term.decode::<Atom>().is_ok_and(|a| a == atoms::infinity()) => Ok(None),
         Ok(term) => term
@@ -252,7 +285,8 @@ fn limits(options: Term<'_>) -> Result<Limits, Failure<'_>> {
 #[rustler::nif]
 fn instance_stop<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
     let stopped = decode(instance).and_then(|instance| {
-        if instance.store.stop(Some(env), instance.index) {
+        let owner = instance.owner();
+        if instance.end(env, atoms::stop(), owner) {
             Ok(())
         } else {
             Err(wasmbeam_core::Error::Stopped.into())
@@ -275,6 +309,7 @@ fn instance_give_away<'a>(env: Env<'a>, instance: Term<'a>, owner: Term<'a>) -> 
             }
             if owner.decode::<Atom>().is_ok_and(|a| a == atoms::none()) {
                 let former = instance.owner.lock().take();
+                instance.list_owner(None);
                 retire_owner(env, &instance, former);
                 return Ok(());
             }
@@ -359,48 +394,5 @@ fn instance_exports<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
     error::result(
         env,
         decode(instance).map(|instance| describe_exports(env, &instance.module)),
-    )
-}
-
-/// What can be told about an instance without disturbing it.
-#[rustler::nif]
-fn instance_info<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
-    error::result(
-        env,
-        decode(instance).map(|instance| {
-            let status = instance.store.status(instance.index);
-            let counters = status.counters;
-            let state = match status.state {
-                State::Idle => atoms::idle(),
-                State::Running => atoms::running(),
-                State::Suspended => atoms::suspended(),
-                State::Interrupted => atoms::interrupted(),
-                State::Stopped => atoms::stopped(),
-            };
-            let owner = match &*instance.owner.lock() {
-                Some((pid, _)) => pid.encode(env),
-                None => atoms::none().encode(env),
-            };
-            let fuel = if !instance.module.engine().config().fuel {
-                atoms::infinity().encode(env)
-            } else if let Some(fuel) = instance.store.fuel() {
-                fuel.encode(env)
-            } else {
-                atoms::undefined().encode(env)
-            };
-            let pairs = [
-                (atoms::state(), state.encode(env)),
-                (atoms::owner(), owner),
-                (atoms::memory_bytes(), status.memory_bytes.encode(env)),
-                (atoms::fuel(), fuel),
-                (atoms::calls(), counters.calls.encode(env)),
-                (atoms::imports(), counters.imports.encode(env)),
-                (atoms::yields(), counters.yields.encode(env)),
-                (atoms::run_time_ns(), counters.run_time_ns.encode(env)),
-                (atoms::queue_length(), status.queue_length.encode(env)),
-            ]
-            .map(|(key, value)| (key.encode(env), value));
-            term::map(env, &pairs)
-        }),
     )
 }

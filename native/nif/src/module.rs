@@ -80,6 +80,7 @@ fn module_config<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
                 (atoms::fuel(), config.fuel.encode(env)),
                 (atoms::deterministic(), config.deterministic.encode(env)),
                 (atoms::opt(), opt.encode(env)),
+                (atoms::stack(), config.stack.bytes().encode(env)),
             ]
             .map(|(key, value)| (key.encode(env), value));
             term::map(env, &pairs)

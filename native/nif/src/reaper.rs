@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::{io, thread};
 
@@ -26,6 +27,8 @@ enum Job {
 }
 
 static BACKLOG: Mutex<usize> = Mutex::new(0);
+/// Jobs that are done, changed under the lock of the backlog.
+static DONE: AtomicU64 = AtomicU64::new(0);
 static LESS: Condvar = Condvar::new();
 
 static REAPER: OnceCell<Sender<Job>> = OnceCell::new();
@@ -53,7 +56,10 @@ fn reap(job: Job) {
         Job::Tell(pid, ticket, what) => tell_from_outside(&pid, ticket, what),
     }));
     free_dropped();
-    *BACKLOG.lock() -= 1;
+    let mut backlog = BACKLOG.lock();
+    *backlog -= 1;
+    DONE.fetch_add(1, Ordering::Relaxed);
+    drop(backlog);
     LESS.notify_all();
 }
 
@@ -82,6 +88,18 @@ pub fn is_behind() -> bool {
 fn await_reaper() -> Atom {
     let mut backlog = BACKLOG.lock();
     while *backlog > MAX_BACKLOG / 2 {
+        LESS.wait(&mut backlog);
+    }
+    atoms::ok()
+}
+
+/// Waits until all that has been stopped by now is given back, and all calls of processes that have
+/// died by now are unwound.
+#[rustler::nif(schedule = "DirtyIo")]
+fn await_freed() -> Atom {
+    let mut backlog = BACKLOG.lock();
+    let until = DONE.load(Ordering::Relaxed) + *backlog as u64;
+    while DONE.load(Ordering::Relaxed) < until {
         LESS.wait(&mut backlog);
     }
     atoms::ok()

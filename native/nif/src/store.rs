@@ -9,16 +9,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 use rustler::{Atom, Env, LocalPid, Monitor, OwnedEnv, ResourceArc};
 use wasmbeam_core::store::{Answer, Coroutine, ImportCall, InterruptFlag, Step};
-use wasmbeam_core::{Error, Interruption, Limits, Module, Question};
+use wasmbeam_core::{Error, Gauge, Interruption, Limits, Module, Question};
 
 use crate::bell::Bell;
 use crate::instance::{InstanceRes, Watch};
+use crate::ledger::{self, Entered, Totals};
 use crate::mirrors::Mirrors;
 use crate::reaper;
 use crate::term::{SavedTerms, free_dropped};
@@ -32,6 +32,8 @@ pub struct SharedStore {
     /// Folders of the machine that follow the guests' trees.
     mirrors: Mirrors,
     limits: Limits,
+    /// Changed under the lock of `control` alone.
+    tally: Entered,
     /// Whether a store whose call was cut short can be used further.
     usable_after_interrupt: bool,
 }
@@ -39,13 +41,12 @@ pub struct SharedStore {
 struct Control {
     /// Those of the coroutine, which may be replaced.
     interrupt: InterruptFlag,
-    memory: Arc<AtomicU64>,
+    gauge: Arc<Gauge>,
     holder: Holder,
     line: VecDeque<Waiter>,
     interrupted: Option<Interruption>,
     stopped: bool,
     instances: Vec<InstanceEntry>,
-    counters: Counters,
     watchers: Vec<Watcher>,
 }
 
@@ -109,14 +110,10 @@ impl HandleId {
     pub fn next() -> Self {
         Self(tickets::next())
     }
-}
 
-#[derive(Clone, Copy, Default)]
-pub struct Counters {
-    pub calls: u64,
-    pub imports: u64,
-    pub yields: u64,
-    pub run_time_ns: u64,
+    pub fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// What a process is told that asked to drive a store.
@@ -149,8 +146,9 @@ pub enum Outcome {
 /// A store as seen from outside.
 pub struct Status {
     pub state: State,
-    pub counters: Counters,
+    pub totals: Totals,
     pub memory_bytes: u64,
+    pub table_elements: u64,
     pub queue_length: usize,
 }
 
@@ -171,16 +169,16 @@ impl SharedStore {
             mirrors: Mirrors::default(),
             control: Mutex::new(Control {
                 interrupt: coroutine.interrupt_flag().clone(),
-                memory: Arc::clone(coroutine.memory_gauge()),
+                gauge: Arc::clone(coroutine.gauge()),
                 holder: Holder::Nobody,
                 line: VecDeque::new(),
                 interrupted: None,
                 stopped: false,
                 instances: Vec::new(),
-                counters: Counters::default(),
                 watchers: Vec::new(),
             }),
             limits: *coroutine.limits(),
+            tally: Entered::new(),
             coroutine: Mutex::new(Some(coroutine)),
             usable_after_interrupt,
         })
@@ -203,6 +201,7 @@ impl SharedStore {
     /// Makes room for an instance, and gives the index that it has here and in the core.
     pub fn add_instance(&self, module: Arc<Module>, imports: Arc<SavedTerms>) -> usize {
         let mut control = self.control.lock();
+        ledger::count_started();
         control.instances.push(InstanceEntry {
             module,
             imports,
@@ -229,11 +228,12 @@ impl SharedStore {
                 Holder::Caller(calls) if calls.phase == Phase::AtImport => State::Suspended,
                 Holder::Caller(_) | Holder::Reaper(_) => State::Running,
             },
-            counters: control.counters,
-            memory_bytes: if stopped {
+            totals: Totals::of(&self.tally),
+            memory_bytes: if stopped { 0 } else { control.gauge.memory() },
+            table_elements: if stopped {
                 0
             } else {
-                control.memory.load(Ordering::Relaxed)
+                control.gauge.table_elements()
             },
             queue_length: control.line.len(),
         }
@@ -274,7 +274,7 @@ impl SharedStore {
         ) {
             waiter.unwatch(env, instance);
         }
-        control.counters.calls += 1;
+        self.tally.calls.add(1);
         drop(control);
         Ok(self.poll(env, instance, coroutine, begin))
     }
@@ -303,7 +303,7 @@ impl SharedStore {
                 calls.phase = Phase::Polling;
                 calls.waits_for = None;
                 if from == Suspension::Import {
-                    control.counters.imports += 1;
+                    self.tally.imports.add(1);
                 }
                 drop(control);
                 Ok(self.poll(env, instance, coroutine, step))
@@ -435,14 +435,14 @@ impl SharedStore {
     ) -> Result<(), Refusal> {
         let mut guard = self.take_hold(env, instance)?;
         let result = match guard.as_mut() {
-            Some(coroutine) => run(coroutine),
+            Some(coroutine) => coroutine.replace(run),
             None => Err(Error::Stopped),
         };
         let result = result.map(|mut new| {
             new.set_waker(self.bell.waker());
             let mut control = self.control.lock();
             control.interrupt = new.interrupt_flag().clone();
-            control.memory = Arc::clone(new.memory_gauge());
+            control.gauge = Arc::clone(new.gauge());
             control.interrupted = None;
             if control.stopped {
                 control.interrupt.set(Interruption::Stopped);
@@ -543,9 +543,13 @@ impl SharedStore {
         drop(coroutine);
         free_dropped();
         let mut control = self.control.lock();
-        control.counters.run_time_ns += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.tally.run_time_ns.add(ns);
         let outcome = match step {
             Step::Done(result) => {
+                if let Err(Error::Trap(_) | Error::LongJump) = result {
+                    self.tally.traps.add(1);
+                }
                 control.close(self, Some(env), &result);
                 Outcome::Done(result)
             }
@@ -566,7 +570,7 @@ impl SharedStore {
                 }
             }
             Step::Yielded => {
-                control.counters.yields += 1;
+                self.tally.yields.add(1);
                 control.suspend(Phase::Yielded);
                 Outcome::Yielded
             }
@@ -649,6 +653,7 @@ impl SharedStore {
                 Some(entry) if !entry.stopped => entry.stopped = true,
                 _ => return false,
             }
+            ledger::count_stopped();
             control.alert(env, atoms::stopped(), |watcher| {
                 watcher.instance == instance
             });

@@ -23,7 +23,7 @@ mod reader;
 
 pub use key::{Key, KeySource, MIN_KEY_BYTES, Purpose};
 
-use crate::engine::{Engine, EngineConfig, Opt};
+use crate::engine::{Engine, EngineConfig, GuestStack, Opt};
 use crate::error::{Error, Result};
 use crate::load::Size;
 use crate::module::{Module, ModuleId, Origin};
@@ -39,7 +39,10 @@ const DETERMINISTIC: u32 = 1 << 1;
 const OPT_SHIFT: u32 = 2;
 const OPT_MASK: u32 = 0b11;
 const OBJECTS_IN_SEGMENTS: u32 = 1 << 4;
-const ALL_FLAGS: u32 = 0b1_1111;
+/// The size of the stack, as an exponent of two.
+const STACK_SHIFT: u32 = 5;
+const STACK_MASK: u32 = 0b1_1111;
+const ALL_FLAGS: u32 = 0b11_1111_1111;
 
 /// The code of a module with what else is to be known of it, sealed.
 ///
@@ -142,6 +145,7 @@ fn flags(config: EngineConfig) -> u32 {
         Opt::SpeedAndSize => 2,
     };
     let mut flags = opt << OPT_SHIFT;
+    flags |= config.stack.exponent() << STACK_SHIFT;
     if config.fuel {
         flags |= FUEL;
     }
@@ -165,6 +169,8 @@ fn config(flags: u32) -> Result<EngineConfig> {
         fuel: flags & FUEL != 0,
         deterministic: flags & DETERMINISTIC != 0,
         opt,
+        stack: GuestStack::from_exponent((flags >> STACK_SHIFT) & STACK_MASK)
+            .ok_or_else(|| bad("the image has an unknown configuration"))?,
     })
 }
 

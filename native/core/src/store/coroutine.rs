@@ -4,7 +4,6 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::task::{self, Poll, Waker};
 
 use wasmtime::{Store, UpdateDeadline};
@@ -17,9 +16,10 @@ use super::{
 };
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::limits::{Limiter, Limits};
+use crate::limits::{Gauge, Limiter, Limits};
 use crate::mounts::Tree;
 use crate::natives::{Question, Reply};
+use crate::node::Taken;
 use crate::ticker::{self, Busy};
 use crate::value::Value;
 use crate::wasi::{WasiState, Width};
@@ -39,12 +39,14 @@ pub struct Coroutine {
     future: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     port: Port,
     interrupt: InterruptFlag,
-    memory: Arc<AtomicU64>,
+    gauge: Arc<Gauge>,
     busy: Option<Busy>,
     alarm: Arc<Alarm>,
     /// Rings the alarm.
     waker: Waker,
     config: StoreConfig,
+    /// What was given up for the store that is made in the place of this one.
+    given_up: Option<Taken>,
 }
 
 /// Why a poll came to an end.
@@ -69,16 +71,21 @@ impl Coroutine {
     /// # Errors
     /// `Internal` if there is no memory for it.
     pub fn new(engine: &Engine, config: &StoreConfig) -> Result<Self> {
+        Self::inherit(engine, config, Taken::default())
+    }
+
+    /// As `new`, with what a store has given up whose place this one takes.
+    pub(super) fn inherit(engine: &Engine, config: &StoreConfig, taken: Taken) -> Result<Self> {
         let port = Port::default();
         let interrupt = InterruptFlag::default();
         let id = StoreId::next();
-        let memory = Arc::new(AtomicU64::new(0));
+        let gauge = Arc::new(Gauge::default());
         let alarm = Alarm::new();
         let data = StoreData {
             id,
             port: port.clone(),
             interrupt: interrupt.clone(),
-            limiter: Limiter::new(config.limits, Arc::clone(&memory)),
+            limiter: Limiter::new(config.limits, Arc::clone(&gauge), taken),
             instances: Vec::new(),
             depth: 0,
             vals: Vec::new(),
@@ -107,11 +114,12 @@ impl Coroutine {
             future: Some(Box::pin(frames::base(store, port.clone()))),
             port,
             interrupt,
-            memory,
+            gauge,
             busy: None,
             waker: Waker::from(Arc::clone(&alarm)),
             alarm,
             config: config.clone(),
+            given_up: None,
         })
     }
 
@@ -136,10 +144,41 @@ impl Coroutine {
         &self.interrupt
     }
 
-    /// The bytes of all memories together, readable at any time.
+    /// How much its instances take, readable at any time.
     #[must_use]
-    pub fn memory_gauge(&self) -> &Arc<AtomicU64> {
-        &self.memory
+    pub fn gauge(&self) -> &Arc<Gauge> {
+        &self.gauge
+    }
+
+    /// Has `make` make a store in the place of this one: what this one takes of the
+    /// [node's limits](crate::node) is the new one's. If there is none in the end it is what it was.
+    ///
+    /// # Errors
+    /// `Stopped`, and those of `make`.
+    pub fn replace(&mut self, make: impl FnOnce(&mut Self) -> Result<Self>) -> Result<Self> {
+        self.given_up = Some(self.visit(|context| Ok(context.data_mut().limiter.give_up()))?);
+        let made = make(self).and_then(|mut new| {
+            new.visit(|context| {
+                context.data_mut().limiter.settle();
+                Ok(())
+            })?;
+            Ok(new)
+        });
+        let unused = self.given_up.take();
+        if made.is_err() {
+            if let Some(unused) = unused {
+                drop(Limiter::new(self.config.limits, Arc::default(), unused));
+            }
+            self.visit(|context| {
+                context.data_mut().limiter.take_again();
+                Ok(())
+            })?;
+        }
+        made
+    }
+
+    pub(super) fn take_given_up(&mut self) -> Taken {
+        self.given_up.take().unwrap_or_default()
     }
 
     /// The fuel that is left; none if it is not counted.

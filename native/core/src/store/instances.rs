@@ -92,6 +92,7 @@ pub(super) async fn instantiate(context: &mut Context<'_>, request: Instantiate)
         check_host(&module, &imports)?;
     }
     let wasi = World::new(wasi)?;
+    context.data_mut().limiter.add_instance()?;
     let mut externs = Vec::with_capacity(imports.len());
     for (import, binding) in imports.into_iter().enumerate() {
         externs.push(imports::bind(

@@ -201,7 +201,8 @@ impl Coroutine {
             fuel: self.fuel()?,
             ..self.config().clone()
         };
-        let mut coroutine = Self::new(origin.module.engine(), &config)?;
+        let taken = self.take_given_up();
+        let mut coroutine = Self::inherit(origin.module.engine(), &config, taken)?;
         let mut step = coroutine.instantiate(Instantiate {
             index,
             module: origin.module,

@@ -1,7 +1,5 @@
 //! What the instances of a store may take together.
 
-use std::sync::atomic::Ordering;
-
 use wasmbeam_core::{Error, Limits, TableSelector, Value};
 
 use crate::support::{Guest, MEMORY, int};
@@ -119,16 +117,16 @@ fn a_refused_growth_is_not_counted() {
     assert_eq!(guest.int("grow_memory", &[Value::I32(7)]), -1);
     assert_eq!(guest.int("grow_memory", &[Value::I32(100)]), -1);
     assert_eq!(guest.int("grow_memory", &[Value::I32(3)]), 1);
-    assert_eq!(guest.store.memory_gauge().load(Ordering::Relaxed), 4 * PAGE);
+    assert_eq!(guest.store.gauge().memory(), 4 * PAGE);
 }
 
 #[test]
 fn the_gauge_shows_the_memory_of_all_instances() {
     let mut guest = Guest::new(GROWING);
-    assert_eq!(guest.store.memory_gauge().load(Ordering::Relaxed), PAGE);
+    assert_eq!(guest.store.gauge().memory(), PAGE);
     guest.add(GROWING, None).unwrap();
     guest.call_in(1, "grow_memory", &[Value::I32(2)]).unwrap();
-    assert_eq!(guest.store.memory_gauge().load(Ordering::Relaxed), 4 * PAGE);
+    assert_eq!(guest.store.gauge().memory(), 4 * PAGE);
 }
 
 #[test]
