@@ -54,6 +54,19 @@ links_lead_somewhere_test() ->
                               not filelib:is_file(filename:join(filename:dirname(Page), Link))],
     ?assertEqual([], Broken).
 
+promises_name_tests_that_exist_test() ->
+    {ok, Page} = file:read_file("docs/security.md"),
+    {match, Named} = re:run(Page, "`([a-z_]+_(?:tests|SUITE)):([a-z_0-9]+)`",
+                            [global, {capture, all_but_first, binary}]),
+    ?assert(length(Named) > 20),
+    Missing = [Test || [Suite, Function] = Test <- Named, not is_defined(Suite, Function)],
+    ?assertEqual([], Missing).
+
+is_defined(Suite, Function) ->
+    [File] = filelib:wildcard(binary_to_list(<<"test/**/", Suite/binary, ".erl">>)),
+    {ok, Source} = file:read_file(File),
+    re:run(Source, ["^", Function, "\\("], [multiline, {capture, none}]) =:= match.
+
 results_are_compared_without_white_space_test() ->
     ?assert(docs_session:matches("{ok, [1,\n 2]}", "{ok,[1,2]}")),
     ?assertNot(docs_session:matches("{ok,[1]}", "{ok,[1,2]}")).

@@ -153,7 +153,6 @@ rustler::atoms! {
     wasm,
     aot,
     key,
-    file,
     cache_bytes,
     cache_dir,
     cache_dir_bytes,

@@ -186,7 +186,7 @@ fn counters(env: Env<'_>) -> Term<'_> {
         (atoms::stopped(), ledger::stopped()),
         (atoms::compilations(), compilations),
         (atoms::compile_time_ns(), compile_time_ns),
-        (atoms::cache_hits(), cache.hits),
+        (atoms::cache_hits(), cache.memory.hits + cache.folder.hits),
         (atoms::memory_bytes(), usage.memory),
         (atoms::table_elements(), usage.table_elements),
         (atoms::instances(), usage.instances),

@@ -2,7 +2,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use wasmbeam_core::compile::Form;
 use wasmbeam_core::image::{self, Key, KeySource, Purpose};
-use wasmbeam_core::{Engine, EngineConfig, Error, Module, Opt};
+use wasmbeam_core::{Engine, EngineConfig, Error, GuestStack, Module, Opt};
 
 use crate::support::{compile, key, module, other_key, request};
 
@@ -52,15 +52,16 @@ fn sealed_again(mut image: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn an_image_is_the_module_that_it_was_made_of() {
-    for (fuel, deterministic, opt) in [
-        (false, false, Opt::None),
-        (true, false, Opt::Speed),
-        (false, true, Opt::SpeedAndSize),
+    for (fuel, deterministic, opt, stack) in [
+        (false, false, Opt::None, GuestStack::MIN),
+        (true, false, Opt::Speed, GuestStack::MAX),
+        (false, true, Opt::SpeedAndSize, 1 << 20),
     ] {
         let module = compiled(EngineConfig {
             fuel,
             deterministic,
             opt,
+            stack: GuestStack::of(stack).expect("a size"),
         });
         let opened = open(&image_of(&module)).expect("an image");
         assert_eq!(opened.id(), module.id());
