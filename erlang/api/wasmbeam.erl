@@ -11,7 +11,8 @@
 -export([compile/1, compile/2, precompile/1, precompile/2, start/1, start/2, run/1, run/2, stop/1]).
 -export([call/3, call/4, cancel/1, give_away/2]).
 -export([serialize/1, serialize/2, deserialize/2, restore/3, fork/1, reset/1]).
--export([imports/1, exports/1, info/1, cache_info/0]).
+-export([snapshot_info/1]).
+-export([imports/1, exports/1, features/1, providers/1, info/1, cache_info/0]).
 -export([instances/0, counters/0, set_limits/1, attach/3, detach/1, event_names/0]).
 -export([memory_size/1, memory_size/2, memory_read/3, memory_read/4, memory_read_string/2,
          memory_read_string/3, memory_write/3, memory_write/4, memory_replace/2, memory_replace/3,
@@ -27,7 +28,7 @@
               counters/0, state/0]).
 -export_type([compile_options/0, start_options/0, call_options/0, memory_options/0,
               serialize_options/0]).
--export_type([run_result/0, file_stat/0, snapshot/0, error_reason/0]).
+-export_type([run_result/0, file_stat/0, snapshot/0, snapshot_info/0, error_reason/0]).
 
 -opaque module_ref() :: wasmbeam_nif:module_ref().
 -type instance() :: wasmbeam_call:instance().
@@ -123,6 +124,21 @@
 %% A snapshot that is complete, or a chain: the first is complete, and each other was made with the
 %% ones before it as its `base'.
 -type serialize_options() :: #{compression => none | lz4 | zstd, base => snapshot()}.
+-type snapshot_info() ::
+    #{version := pos_integer(),
+      id := binary(),
+      module := binary(),
+      base := binary() | none,
+      sections := [{Tag :: binary(), Bytes :: non_neg_integer()}],
+      memories := [#{bytes := non_neg_integer(), page_size := pos_integer(),
+                     compression := none | lz4 | zstd, stored_pages := non_neg_integer(),
+                     stored_bytes := non_neg_integer(), zeroed_pages := non_neg_integer()}],
+      globals := non_neg_integer(),
+      tables := [Elements :: non_neg_integer()],
+      dropped_data := non_neg_integer(),
+      dropped_elements := non_neg_integer()}.
+%% `id', `module' and `base' are hexadecimal, `module' is the SHA-256 of the image; stored and zeroed
+%% pages have 4,096 bytes. See `docs/snapshot-format.md'.
 -type memory_options() :: #{memory => Name :: binary() | Index :: non_neg_integer()}.
 -type run_result() ::
     #{exit := non_neg_integer(), stdout := binary(), stderr := binary(),
@@ -622,6 +638,17 @@ fork_reference(Ref) ->
 reset(Instance) ->
     access(Instance, fun(Ref) -> wasmbeam_nif:instance_reset(Ref) end).
 
+%% @doc What a snapshot says of itself, without the module that it is of. One of a chain is read alone.
+%%
+%% It is read as strictly as by {@link restore/3}, but for the contents of compressed pages.
+%%
+%% Errors: `bad_snapshot', `bad_argument'.
+-spec snapshot_info(binary()) -> result(snapshot_info()).
+snapshot_info(Snapshot) when is_binary(Snapshot) ->
+    wasmbeam_error:normalize(wasmbeam_nif:snapshot_info(Snapshot));
+snapshot_info(Snapshot) ->
+    bad_argument("a snapshot", Snapshot).
+
 %% @doc What a module imports, in its order.
 -spec imports(source() | instance()) -> [import_type()] | {error, error_reason()}.
 imports(Source) ->
@@ -643,6 +670,29 @@ describe(Source, OfModule, OfInstance) ->
         error when is_reference(Source) -> bare(OfModule(Source));
         error -> bad_argument("the bytes of a module, a compiled one, or an instance", Source)
     end.
+
+%% @doc Where each of a module's imports comes from if `imports' of {@link start/2} has nothing for it,
+%% in their order.
+%%
+%% Errors: those of {@link compile/1}.
+-spec providers(source()) -> result([wasi | emscripten | none]).
+providers(Source) when is_binary(Source) ->
+    case compile(Source) of
+        {ok, Module} -> providers(Module);
+        {error, _} = Error -> Error
+    end;
+providers(Module) ->
+    wasmbeam_error:normalize(wasmbeam_nif:module_providers(Module)).
+
+%% @doc The proposals beyond the first version of WebAssembly that a module makes use of, such as
+%% `<<"simd">>' or `<<"memory64">>'. It is not compiled.
+%%
+%% Errors: `invalid_module', `bad_argument'.
+-spec features(binary()) -> result([binary()]).
+features(Bytes) when is_binary(Bytes) ->
+    wasmbeam_error:normalize(wasmbeam_nif:image_features(Bytes));
+features(Bytes) ->
+    bad_argument("the bytes of a module", Bytes).
 
 %% @doc What can be told about an instance without disturbing it.
 -spec info(instance()) -> info() | {error, error_reason()}.

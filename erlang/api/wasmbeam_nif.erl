@@ -25,6 +25,7 @@
          output/3,
          instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
          instance_reset/1, instance_fork/2, instance_fork_dirty/2,
+         image_features/1, module_providers/1, snapshot_info/1,
          json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
          call_observed/4, events_want/2, instances/0, counters/0, node_limits/1, await_freed/0,
          lines_new/1, lines_add/2, lines_take/1,
@@ -54,6 +55,7 @@
        output/3,
        instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
        instance_reset/1, instance_fork/2, instance_fork_dirty/2,
+       image_features/1, module_providers/1, snapshot_info/1,
        json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
        call_observed/4, events_want/2, instances/0, counters/0, node_limits/1, await_freed/0,
        lines_new/1, lines_add/2, lines_take/1,
@@ -84,7 +86,7 @@
 -type which() :: binary() | non_neg_integer().
 
 init() ->
-    erlang:load_nif(filename:join(priv_dir(), "wasmbeam_nif"), 0).
+    erlang:load_nif(wasmbeam_library:path(priv_dir()), 0).
 
 priv_dir() ->
     case code:priv_dir(wasmbeam) of
@@ -442,6 +444,17 @@ world_describe_dirty(_World, _Earlier, _Tree, _Streams, _Changed) -> ?NOT_LOADED
 %% @doc A world as it is between two calls.
 -spec world_settle(reference(), reference()) -> reference() | failure().
 world_settle(_World, _Earlier) -> ?NOT_LOADED.
+%% @doc The parts of WebAssembly that an image makes use of.
+-spec image_features(binary()) -> {ok, [binary()]} | failure().
+image_features(_Source) -> ?NOT_LOADED.
+
+%% @doc Where each import of a module comes from if no embedder has it.
+-spec module_providers(module_ref()) -> {ok, [wasi | emscripten | none]} | failure().
+module_providers(_Module) -> ?NOT_LOADED.
+
+%% @doc What a snapshot says of itself.
+-spec snapshot_info(binary()) -> {ok, wasmbeam:snapshot_info()} | failure().
+snapshot_info(_Snapshot) -> ?NOT_LOADED.
 
 %% @doc Writes a term as JSON, unless that takes too long.
 -spec json_encode(term()) -> {ok, binary()} | long | failure().

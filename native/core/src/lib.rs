@@ -32,7 +32,7 @@ pub use error::{Error, ExceptionInfo, Frame, Interruption, Result, TrapInfo};
 pub use limits::{Gauge, Limits};
 pub use memory::MemorySelector;
 pub use module::{Export, Import, Module, ModuleId, Phase, kind};
-pub use natives::{Question, Reply};
+pub use natives::{Provider, Question, Reply};
 pub use table::TableSelector;
 pub use value::{FuncRef, Hierarchy, HostObject, ObjectKind, ObjectRef, Signature, Value};
 pub use wasmtime::{ExternType, HeapType, RefType, ValType};

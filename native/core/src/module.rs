@@ -1,6 +1,7 @@
 //! Compiled modules and what they import and export.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::load::instrument::{self, Internal};
 use crate::load::{self, LoadError, Prepare, Size};
-use crate::natives::Native;
+use crate::natives::{Native, Provider};
 use crate::timing::Timing;
 use crate::value::Signature;
 
@@ -61,6 +62,12 @@ pub enum Phase {
     Compiling { bytes: usize, size: Size },
 }
 
+impl fmt::Display for ModuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// What a module asks for.
 #[derive(Debug, Clone)]
 pub struct Import {
@@ -77,6 +84,12 @@ impl Import {
     #[must_use]
     pub fn needs_engine(&self) -> bool {
         self.native.is_some_and(Native::needs_engine)
+    }
+
+    /// Where the function comes from if the embedder has none.
+    #[must_use]
+    pub fn provider(&self) -> Option<Provider> {
+        self.native.map(Native::provider)
     }
 }
 
@@ -110,10 +123,7 @@ impl Module {
             bytes: source.len(),
         })?;
         let _timing = Timing::start();
-        let binary = wat::parse_bytes(source).map_err(|error| Error::InvalidModule {
-            message: error.to_string(),
-            offset: None,
-        })?;
+        let binary = load::binary(source)?;
         let size = match load::Kind::of(&binary) {
             load::Kind::Module => Size::of(&binary, source.len())?,
             // What is to be said about these says the next phase.

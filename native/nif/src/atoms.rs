@@ -250,4 +250,18 @@ rustler::atoms! {
     disk_failures,
     last_failure,
     undefined,
+
+    // Snapshots and modules
+    wasi,
+    emscripten,
+    version,
+    id,
+    base,
+    sections,
+    globals,
+    dropped_data,
+    dropped_elements,
+    stored_pages,
+    stored_bytes,
+    zeroed_pages,
 }

@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod files;
 mod info;
+mod inspect;
 mod instance;
 mod json;
 mod ledger;

@@ -7,6 +7,7 @@
 
 mod drops;
 mod error;
+mod features;
 pub mod instrument;
 pub mod legacy_exceptions;
 mod nesting;
@@ -17,12 +18,24 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub use error::LoadError;
+pub use features::features;
 pub use nesting::{MAX_HANDLERS_OF_CALLS, MAX_LOOP_DEPTH};
 pub use size::Size;
 
 /// To be raised when [`prepare`] makes something else of a module than before: code that is kept was
 /// compiled from what it made.
 pub const REVISION: u32 = 1;
+
+/// A module's binary form, whichever it is given in.
+///
+/// # Errors
+/// `InvalidModule` if it is text that cannot be read.
+pub fn binary(source: &[u8]) -> crate::error::Result<Cow<'_, [u8]>> {
+    wat::parse_bytes(source).map_err(|error| crate::Error::InvalidModule {
+        message: error.to_string(),
+        offset: None,
+    })
+}
 
 /// Which transformations [`prepare`] applies beside those that compiling needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -73,6 +73,14 @@ impl Native {
         }
     }
 
+    /// Whose function it is.
+    pub(crate) fn provider(self) -> Provider {
+        match self {
+            Self::Wasi(_) => Provider::Wasi,
+            Self::Invoke | Self::Emscripten(_) | Self::Syscall(_) => Provider::Emscripten,
+        }
+    }
+
     pub(crate) async fn run(
         self,
         context: &mut Context<'_>,
@@ -86,6 +94,13 @@ impl Native {
             Self::Invoke => invoke::run(context, &call, results).await,
         }
     }
+}
+
+/// Where a function that is provided comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    Wasi,
+    Emscripten,
 }
 
 /// The width of the module's first memory.

@@ -92,7 +92,14 @@ pub(super) struct Part {
 fn link(bytes: &[u8], module: ModuleId, limits: ReadLimits) -> Result<Link> {
     let (body, id) = check(bytes)?;
     let mut reader = Reader::new(body, 0);
-    let (sections, base) = header(&mut reader, bytes.len(), module)?;
+    let Header {
+        sections,
+        module: of,
+        base,
+    } = header(&mut reader, bytes.len())?;
+    if of != module {
+        return reader.bad("it is of another module");
+    }
     let mut state = State {
         module,
         memories: Vec::new(),
@@ -137,7 +144,7 @@ fn link(bytes: &[u8], module: ModuleId, limits: ReadLimits) -> Result<Link> {
 }
 
 /// What the checksum is of, and the checksum.
-fn check(bytes: &[u8]) -> Result<(&[u8], SnapshotId)> {
+pub(super) fn check(bytes: &[u8]) -> Result<(&[u8], SnapshotId)> {
     let reader = Reader::new(bytes, 0);
     if !bytes.starts_with(&MAGIC) {
         return reader.bad("it does not begin as a snapshot does");
@@ -153,12 +160,15 @@ fn check(bytes: &[u8]) -> Result<(&[u8], SnapshotId)> {
     Ok((body, id))
 }
 
-/// Gives the number of sections, and the base.
-fn header(
-    reader: &mut Reader<'_>,
-    len: usize,
-    module: ModuleId,
-) -> Result<(u32, Option<SnapshotId>)> {
+/// What comes before the sections.
+pub(super) struct Header {
+    /// How many there are.
+    pub sections: u32,
+    pub module: ModuleId,
+    pub base: Option<SnapshotId>,
+}
+
+pub(super) fn header(reader: &mut Reader<'_>, len: usize) -> Result<Header> {
     reader.array::<8>()?;
     let version = reader.u16()?;
     if version != VERSION {
@@ -170,26 +180,30 @@ fn header(
     if reader.u64()? != len as u64 {
         return reader.bad("its length is not what it says");
     }
-    if reader.array()? != module.0 {
-        return reader.bad("it is of another module");
-    }
+    let module = ModuleId(reader.array()?);
     let base: [u8; CHECKSUM_LEN] = reader.array()?;
-    if flags & INCREMENTAL != 0 {
-        return Ok((sections, Some(SnapshotId(base))));
-    }
-    reader.zero(u64::from(base != [0; CHECKSUM_LEN]))?;
-    Ok((sections, None))
+    let base = if flags & INCREMENTAL != 0 {
+        Some(SnapshotId(base))
+    } else {
+        reader.zero(u64::from(base != [0; CHECKSUM_LEN]))?;
+        None
+    };
+    Ok(Header {
+        sections,
+        module,
+        base,
+    })
 }
 
 /// All but the last are always there.
-const SECTIONS: [Tag; 5] = [MEMORIES, GLOBALS, TABLES, DROPPED, WASI];
+pub(super) const SECTIONS: [Tag; 5] = [MEMORIES, GLOBALS, TABLES, DROPPED, WASI];
 
-fn wasi(reader: &mut Reader<'_>) -> Result<WasiState> {
+pub(super) fn wasi(reader: &mut Reader<'_>) -> Result<WasiState> {
     let bytes = reader.take(reader.remaining())?;
     WasiState::decode(bytes, Quotas::MAX).or_else(|error| reader.bad(&error.to_string()))
 }
 
-fn section<'a>(reader: &mut Reader<'a>) -> Result<(Tag, Reader<'a>)> {
+pub(super) fn section<'a>(reader: &mut Reader<'a>) -> Result<(Tag, Reader<'a>)> {
     let tag = reader.array()?;
     let reserved = reader.u32()?;
     reader.zero(reserved.into())?;
@@ -220,7 +234,19 @@ fn memories(reader: &mut Reader<'_>, limit: u64, incremental: bool) -> Result<Ve
     Ok(memories)
 }
 
-fn memory(reader: &mut Reader<'_>, size: u64, incremental: bool) -> Result<Part> {
+/// Everything about a memory but the pages, which follow.
+pub(super) struct MemoryHeader {
+    pub page_size_log2: u8,
+    pub compression: Compression,
+    pub changed: Vec<Run>,
+    pub zeroed: Vec<Run>,
+}
+
+pub(super) fn memory_header(
+    reader: &mut Reader<'_>,
+    size: u64,
+    incremental: bool,
+) -> Result<MemoryHeader> {
     let page_size_log2 = reader.u8()?;
     let Some(compression) = Compression::from_code(reader.u8()?) else {
         return reader.bad("its compression is not known");
@@ -235,12 +261,20 @@ fn memory(reader: &mut Reader<'_>, size: u64, incremental: bool) -> Result<Part>
     if zeroed > 0 && !incremental {
         return reader.bad("it lists pages of zeros");
     }
-    let changed = runs(reader, changed, size)?;
-    let zeroed = runs(reader, zeroed, size)?;
-    Ok(Part {
+    Ok(MemoryHeader {
         page_size_log2,
-        changed: pages(reader, size, &changed, compression)?,
-        zeroed,
+        compression,
+        changed: runs(reader, changed, size)?,
+        zeroed: runs(reader, zeroed, size)?,
+    })
+}
+
+fn memory(reader: &mut Reader<'_>, size: u64, incremental: bool) -> Result<Part> {
+    let header = memory_header(reader, size, incremental)?;
+    Ok(Part {
+        page_size_log2: header.page_size_log2,
+        changed: pages(reader, size, &header.changed, header.compression)?,
+        zeroed: header.zeroed,
     })
 }
 
@@ -331,7 +365,7 @@ fn place(
     Ok(())
 }
 
-fn globals(reader: &mut Reader<'_>) -> Result<Vec<GlobalState>> {
+pub(super) fn globals(reader: &mut Reader<'_>) -> Result<Vec<GlobalState>> {
     let count = reader.count(5)?;
     let mut globals: Vec<GlobalState> = Vec::with_capacity(count);
     for _ in 0..count {
@@ -355,7 +389,7 @@ fn globals(reader: &mut Reader<'_>) -> Result<Vec<GlobalState>> {
     Ok(globals)
 }
 
-fn tables(reader: &mut Reader<'_>, limit: u64) -> Result<Vec<TableState>> {
+pub(super) fn tables(reader: &mut Reader<'_>, limit: u64) -> Result<Vec<TableState>> {
     let count = reader.count(12)?;
     let mut tables = Vec::with_capacity(count);
     let mut total = 0_u64;
@@ -435,7 +469,7 @@ fn listed(reader: &mut Reader<'_>, count: u64, table: &mut TableState) -> Result
 }
 
 /// In ascending order.
-fn indices(reader: &mut Reader<'_>) -> Result<Vec<u32>> {
+pub(super) fn indices(reader: &mut Reader<'_>) -> Result<Vec<u32>> {
     let count = reader.count(4)?;
     let mut indices: Vec<u32> = Vec::with_capacity(count);
     for _ in 0..count {

@@ -7,11 +7,13 @@
 mod chain;
 mod codec;
 mod decode;
+mod describe;
 mod encode;
 mod reader;
 
 pub use codec::Compression;
 pub use decode::{ReadLimits, decode, decode_chain};
+pub use describe::{Description, MemoryDescription, describe};
 pub use encode::{Base, encode};
 
 use std::fmt;
