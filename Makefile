@@ -1,6 +1,8 @@
 # The two commands to know: make demo, make test.
 .POSIX:
-.PHONY: demo test setup build spec wasi-tests soak memcheck bench lint clean help
+.PHONY: demo test test-otp setup build cli install spec wasi-tests soak memcheck bench lint clean help
+
+PREFIX = /usr/local
 
 # Where escripts find the compiled application.
 RUN = ERL_LIBS="$$PWD/_build/default/lib" escript
@@ -11,11 +13,22 @@ demo: build ## the main features, on modules of this repository
 test: setup ## every check: Rust and Erlang, tests and static analysis
 	sh scripts/test.sh
 
+test-otp: setup ## the tests in Erlang on OTP 25, 27 and 29, each in a Debian of its own (as root)
+	sh scripts/otp.sh $(OTP)
+
 setup: ## install what is missing (Erlang, rebar3, C compiler)
 	sh scripts/setup.sh
 
 build: setup ## the application and its native library
 	rebar3 compile
+
+cli: setup ## the command wasmbeam, in _build/default/bin
+	rebar3 escriptize
+
+install: cli ## the command, to PREFIX/bin and PREFIX/lib (default /usr/local)
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/wasmbeam"
+	install -m 755 _build/default/bin/wasmbeam "$(DESTDIR)$(PREFIX)/bin/"
+	install -m 755 _build/default/bin/wasmbeam_nif.so "$(DESTDIR)$(PREFIX)/lib/wasmbeam/"
 
 spec: build ## the WebAssembly test suite in the folder DIR
 	@test -n "$(DIR)" || { echo "usage: make spec DIR=folder" >&2; exit 2; }

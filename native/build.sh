@@ -5,7 +5,8 @@
 #   native/build.sh --clean  removes what it made (compiled dependencies stay)
 #
 # WASMBEAM_NATIVE  rust: fail if there is no cargo;  stub: build the C stub, in which every function
-#                  answers {error, native_unavailable};  unset: rust if cargo is in PATH, else stub
+#                  answers {error, native_unavailable};  an absolute path: the library that was built
+#                  there is copied;  unset: rust if cargo is in PATH, else stub
 # CARGO_TARGET_DIR and all other settings of cargo are honoured; CC and CFLAGS are, for the stub.
 set -eu
 
@@ -57,6 +58,11 @@ build_stub() {
     put "$scratch/stub.so"
 }
 
+build_copy() {
+    [ -f "$WASMBEAM_NATIVE" ] || die "WASMBEAM_NATIVE: there is no file $WASMBEAM_NATIVE"
+    put "$WASMBEAM_NATIVE"
+}
+
 put() {
     # A running VM may have the old file mapped: never write into it, always replace it.
     if cmp -s "$1" "$library"; then
@@ -91,13 +97,14 @@ case ${WASMBEAM_NATIVE:-} in
         kind=rust why="WASMBEAM_NATIVE=rust"
         command -v cargo >/dev/null || die "WASMBEAM_NATIVE=rust, but cargo is not in PATH" ;;
     stub) kind=stub why="WASMBEAM_NATIVE=stub" ;;
+    /*) kind=copy why="of $WASMBEAM_NATIVE" ;;
     "")
         if command -v cargo >/dev/null; then
             kind=rust why="cargo is in PATH"
         else
             kind=stub why="cargo is not in PATH"
         fi ;;
-    *) die "WASMBEAM_NATIVE is '$WASMBEAM_NATIVE', expected rust or stub" ;;
+    *) die "WASMBEAM_NATIVE is '$WASMBEAM_NATIVE', expected rust, stub or an absolute path" ;;
 esac
 "build_$kind"
 say "native library: $kind ($why), $state: $library"

@@ -16,11 +16,15 @@
     without_cargo_the_stub_is_built/1,
     without_cargo_asking_for_rust_fails/1,
     an_unknown_choice_of_library_fails/1,
+    a_given_library_is_copied/1,
+    a_given_library_that_is_missing_fails/1,
     an_unchanged_library_is_left_alone/1,
     a_library_is_replaced_never_written_into/1,
     the_library_stays_mapped_when_its_module_is_purged/1,
     a_project_uses_it_as_a_checkout/1,
     a_release_runs_elsewhere_without_cargo/1,
+    a_release_runs_on_a_read_only_file_system/1,
+    it_starts_in_a_shell_that_runs/1,
     a_release_with_the_stub_answers_native_unavailable/1
 ]).
 
@@ -40,6 +44,8 @@ groups() ->
             without_cargo_the_stub_is_built,
             without_cargo_asking_for_rust_fails,
             an_unknown_choice_of_library_fails,
+            a_given_library_is_copied,
+            a_given_library_that_is_missing_fails,
             an_unchanged_library_is_left_alone,
             a_library_is_replaced_never_written_into,
             the_library_stays_mapped_when_its_module_is_purged
@@ -47,6 +53,8 @@ groups() ->
         {dependency, [], [
             a_project_uses_it_as_a_checkout,
             a_release_runs_elsewhere_without_cargo,
+            a_release_runs_on_a_read_only_file_system,
+            it_starts_in_a_shell_that_runs,
             a_release_with_the_stub_answers_native_unavailable
         ]}
     ].
@@ -62,13 +70,15 @@ end_per_suite(_Config) ->
 init_per_testcase(Case, Config) ->
     Scratch = filename:join(?config(priv_dir, Config), atom_to_list(Case)),
     ok = filelib:ensure_dir(filename:join(Scratch, "x")),
-    NeedsRust = [
+    NeedsNative = [
         the_library_stays_mapped_when_its_module_is_purged,
         a_project_uses_it_as_a_checkout,
-        a_release_runs_elsewhere_without_cargo
+        a_release_runs_elsewhere_without_cargo,
+        a_release_runs_on_a_read_only_file_system,
+        it_starts_in_a_shell_that_runs
     ],
-    case lists:member(Case, NeedsRust) andalso not uses_rust() of
-        true -> {skip, "the native library is the stub: no cargo, or WASMBEAM_NATIVE=stub"};
+    case lists:member(Case, NeedsNative) andalso not has_native() of
+        true -> {skip, "built without the native library"};
         false -> [{scratch, Scratch} | Config]
     end.
 
@@ -123,7 +133,19 @@ without_cargo_asking_for_rust_fails(Config) ->
 an_unknown_choice_of_library_fails(Config) ->
     {Status, Output} = build([], [{"WASMBEAM_NATIVE", "wat"}], Config),
     ?assertNotEqual(0, Status),
-    ?assertMatch({match, _}, re:run(Output, "'wat', expected rust or stub")).
+    ?assertMatch({match, _}, re:run(Output, "'wat', expected rust, stub or an absolute path")).
+
+a_given_library_is_copied(Config) ->
+    Given = filename:join(?config(scratch, Config), "given.so"),
+    ok = file:write_file(Given, <<"as it is">>),
+    {0, Output} = build([], [{"WASMBEAM_NATIVE", Given}], Config),
+    ?assertMatch({match, _}, re:run(Output, "copy \\(of .*/given.so\\), new")),
+    ?assertEqual({ok, <<"as it is">>}, file:read_file(library(Config))).
+
+a_given_library_that_is_missing_fails(Config) ->
+    {Status, Output} = build([], [{"WASMBEAM_NATIVE", "/no/such/file.so"}], Config),
+    ?assertNotEqual(0, Status),
+    ?assertMatch({match, _}, re:run(Output, "there is no file /no/such/file.so")).
 
 an_unchanged_library_is_left_alone(Config) ->
     {0, _} = build_stub([], Config),
@@ -156,13 +178,41 @@ the_library_stays_mapped_when_its_module_is_purged(Config) ->
 
 a_project_uses_it_as_a_checkout(Config) ->
     Project = example_project(?config(root, Config), Config),
-    {0, _} = rebar3(["compile"], Project, []),
+    {0, _} = rebar3(["compile"], Project, native()),
     Paths = filelib:wildcard(filename:join(Project, "_build/default/{lib,checkouts}/*/ebin")),
     ?assertEqual({ok, [42]}, evaluate("adder:add(40, 2)", Paths, Config)).
 
 a_release_runs_elsewhere_without_cargo(Config) ->
     Project = example_project(?config(root, Config), Config),
-    ?assertEqual("{ok,[42]}", release_answer(Project, [], Config)).
+    ?assertEqual("{ok,[42]}", release_answer(Project, native(), Config)).
+
+a_release_runs_on_a_read_only_file_system(Config) ->
+    Moved = moved_release(example_project(?config(root, Config), Config), native(), Config),
+    Script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && cd \"$1\""
+             " && ! touch writable && exec bin/adder -noinput",
+    Unshare = os:find_executable("unshare"),
+    Can = Unshare =/= false andalso
+          element(1, run(Unshare, ["--mount", "--map-root-user", "true"], Moved, [])),
+    case Can of
+        0 ->
+            {Status, Output} = run(Unshare, ["--mount", "--map-root-user", "sh", "-c", Script, "sh",
+                                             Moved], Moved, [bare_path(Config)]),
+            ?assertMatch({0, {match, _}}, {Status, re:run(Output, "adder: {ok,\\[42\\]}")});
+        _ ->
+            {skip, "no mounts of its own for a process here (unshare)"}
+    end.
+
+it_starts_in_a_shell_that_runs(Config) ->
+    Ebin = filename:join(code:lib_dir(wasmbeam), "ebin"),
+    Input = "ok = application:start(crypto), ok = application:start(wasmbeam).\n"
+            "{ok, I} = wasmbeam:start(<<\"(module (func (export \\\"f\\\")"
+            " (result i32) (i32.const 4711)))\">>).\n"
+            "wasmbeam:call(I, <<\"f\">>, []).\nq().\n",
+    File = filename:join(?config(scratch, Config), "input"),
+    ok = file:write_file(File, Input),
+    {Status, Output} = run(os:find_executable("sh"), ["-c", "exec erl -pa \"$0\" <input", Ebin],
+                           ?config(scratch, Config), []),
+    ?assertMatch({0, {match, _}}, {Status, re:run(Output, "{ok,\\[4711\\]}")}).
 
 %% A copy, because the library that this VM has loaded must not give way to the stub.
 a_release_with_the_stub_answers_native_unavailable(Config) ->
@@ -176,17 +226,21 @@ a_release_with_the_stub_answers_native_unavailable(Config) ->
     Answer = release_answer(Project, [{"WASMBEAM_NATIVE", "stub"}], Config),
     ?assertMatch("{error,{native_unavailable," ++ _, Answer).
 
-%% Makes the release, moves it away from everything it was made from, and starts it there.
 release_answer(Project, Env, Config) ->
-    {0, _} = rebar3(["release"], Project, Env),
-    Moved = filename:join(?config(scratch, Config), "moved"),
-    ok = file:rename(filename:join(Project, "_build/default/rel/adder"), Moved),
-    ok = file:rename(Project, Project ++ ".away"),
+    Moved = moved_release(Project, Env, Config),
     Start = filename:join(Moved, "bin/adder"),
     {Status, Output} = run(Start, ["-noinput"], Moved, [bare_path(Config)]),
     ?assertEqual(0, Status),
     {match, [Answer]} = re:run(Output, "adder: (.*)", [{capture, all_but_first, list}]),
     Answer.
+
+%% Makes the release, and moves it away from everything it was made from.
+moved_release(Project, Env, Config) ->
+    {0, _} = rebar3(["release"], Project, Env),
+    Moved = filename:join(?config(scratch, Config), "moved"),
+    ok = file:rename(filename:join(Project, "_build/default/rel/adder"), Moved),
+    ok = file:rename(Project, Project ++ ".away"),
+    Moved.
 
 example_project(WasmbeamDir, Config) ->
     Project = filename:join(?config(scratch, Config), "project"),
@@ -257,8 +311,15 @@ collect(Port, Acc) ->
         {Port, {exit_status, Status}} -> {Status, iolist_to_binary(Acc)}
     end.
 
-uses_rust() ->
-    os:getenv("WASMBEAM_NATIVE") =/= "stub" andalso os:find_executable("cargo") =/= false.
+has_native() ->
+    wasmbeam_nif:version() =/= {error, native_unavailable}.
+
+%% For builds that shall have a native library: that of this run, where cargo could not make it.
+native() ->
+    case os:getenv("WASMBEAM_NATIVE") of
+        "/" ++ _ = Path -> [{"WASMBEAM_NATIVE", Path}];
+        _ -> []
+    end.
 
 bare_path(Config) ->
     {"PATH", ?config(path_without_cargo, Config)}.

@@ -64,7 +64,8 @@ snapshot(Message, Request, Opts) ->
 
 on_stack(Key, Message, Request, Opts) ->
     Stack = wasmbeam_host:option(delegated_compute_stack, ?STACK, Opts),
-    Settings = ?SETTINGS#{<<"device">> => <<"stack@1.0">>, <<"device-stack">> => Stack},
+    Settings = maps:merge(?SETTINGS, #{<<"device">> => <<"stack@1.0">>,
+                                       <<"device-stack">> => Stack}),
     Present = maps:map(fun(Name, _) -> wasmbeam_host:get(Name, ?PLAIN(Message), unset, Opts) end,
                        Settings),
     Own = Present#{<<"device">> := wasmbeam_host:device(Message, Opts)},

@@ -25,7 +25,7 @@ tests() ->
      {"arguments and environment", fun arguments/1},
      {"time", fun time/1},
      {"a closed descriptor is free", fun closed/1},
-     {"exit", fun exit/1},
+     {"exit", fun exits/1},
      {"addresses outside of the memory", fun outside/1},
      {"waiting", fun waiting/1},
      {"what there is none of", fun unsupported/1}].
@@ -218,7 +218,7 @@ closed(_Width) ->
     ?assertEqual(8, call(<<"fd_close">>, [Fd])),
     ?assertEqual({ok, Fd}, open(<<"new">>, 0)).
 
-exit(_Width) ->
+exits(_Width) ->
     ?assertMatch({error, #{<<"class">> := <<"exit">>, <<"exit-status">> := 3}},
                  compute(<<"proc_exit">>, [3])),
     {ok, Ended} = compute(<<"proc_exit">>, [0]),

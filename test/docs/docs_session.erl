@@ -10,16 +10,16 @@
 %% Results are compared without white space, and `...' in them stands for anything. What an
 %% expression prints comes before its result. A prompt of `1>' starts a new session, without
 %% variables; any other goes on where the block before ended. A block that begins with `-module' is
-%% compiled and loaded, one in `wat' is compiled. Every other block is preceded by a comment
+%% compiled and loaded, one in `wat' is compiled. Those in `elixir' with prompts are for elixir_SUITE. Every other block is preceded by a comment
 %% `<!-- not run: why -->'.
 -module(docs_session).
 
--export([blocks/1, entries/1, run/2, matches/2]).
+-export([blocks/1, entries/1, run/2, printing/1, matches/2]).
 
 -export_type([block/0, entry/0]).
 
 -type block() ::
-    #{kind := session | module | wat | not_run | unmarked, language := string(),
+    #{kind := session | module | wat | elixir | not_run | unmarked, language := string(),
       line := pos_integer(), text := [string()]}.
 -type entry() :: {Number :: pos_integer(), Expression :: string(), Expected :: string()}.
 -type state() :: erl_eval:binding_struct().
@@ -48,6 +48,7 @@ kind("erlang", [First | _], _) ->
         match -> session;
         nomatch -> unmarked
     end;
+kind("elixir", ["iex> " ++ _ | _], _) -> elixir;
 kind("wat", _Code, _) -> wat;
 kind(_Language, _Code, _) -> unmarked.
 
@@ -85,7 +86,7 @@ run(Expression, Bindings) ->
     {ok, Parsed} = parse(Expression),
     {Printed, Outcome} = printing(fun() ->
         try erl_eval:exprs(Parsed, Bindings) of
-            {value, Value, NewBindings} -> {io_lib:format("~tp", [Value]), NewBindings}
+            {value, Value, NewBindings} -> {io_lib:format(format(), [Value]), NewBindings}
         catch
             Class:Reason -> {io_lib:format("** exception ~p: ~tp", [Class, Reason]), Bindings}
         end
@@ -93,7 +94,15 @@ run(Expression, Bindings) ->
     {Value, NewBindings} = Outcome,
     {lists:flatten([Printed, Value]), NewBindings}.
 
-%% Runs `Fun' and gives what it printed.
+%% With the keys of maps in their order, which OTP has to be asked for since 26.
+format() ->
+    case list_to_integer(erlang:system_info(otp_release)) of
+        Release when Release >= 26 -> "~ktp";
+        _ -> "~tp"
+    end.
+
+%% @doc Runs `Fun', and gives what it printed with what it returned.
+-spec printing(fun(() -> T)) -> {Printed :: unicode:chardata(), T}.
 printing(Fun) ->
     Leader = group_leader(),
     Collector = spawn_link(fun() -> collect([]) end),

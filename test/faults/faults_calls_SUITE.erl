@@ -325,7 +325,7 @@ waiters_that_die_in_a_long_read_are_passed_over(Config) ->
         {ok, I} = wasmbeam:start(Busy, #{on_interrupt => keep}),
         {ok, _} = wasmbeam:memory_grow(I, 512),
         Caller = spawn(fun Loop() ->
-            {ok, [N]} = wasmbeam:call(I, <<"count">>, [N = 100000]),
+            {ok, [100000]} = wasmbeam:call(I, <<"count">>, [100000]),
             Loop()
         end),
         [begin
