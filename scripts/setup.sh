@@ -3,6 +3,7 @@
 # and its relatives by apt-get, elsewhere it prints what to do and fails.
 set -eu
 
+export DEBIAN_FRONTEND=noninteractive
 packages="gcc libc6-dev rebar3 erlang-base erlang-dev erlang-crypto erlang-dialyzer
     erlang-eunit erlang-common-test erlang-tools erlang-parsetools erlang-syntax-tools erlang-edoc"
 
@@ -36,7 +37,20 @@ END
     exit 1
 fi
 
-missing || exit 0
+# Elixir is for the tests of its use alone: they are skipped without it.
+add_elixir() {
+    command -v elixir >/dev/null && return
+    if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+        echo "wasmbeam: installing elixir"
+        { apt-get update && apt-get install --yes --no-install-recommends elixir; } && return
+    fi
+    echo "wasmbeam: there is no elixir; the tests that need it are skipped" >&2
+}
+
+if ! missing; then
+    add_elixir
+    exit 0
+fi
 
 # shellcheck disable=SC2086 # a list of packages
 set -- apt-get install --yes --no-install-recommends $packages
@@ -50,7 +64,6 @@ elif [ "$(id -u)" != 0 ]; then
 fi
 
 echo "wasmbeam: installing what is missing: $*"
-export DEBIAN_FRONTEND=noninteractive
 apt-get update
 "$@"
 if missing; then
@@ -58,3 +71,4 @@ if missing; then
         "is an older Erlang first in PATH ($(command -v erl))?" >&2
     exit 1
 fi
+add_elixir
