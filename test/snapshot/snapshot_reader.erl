@@ -25,9 +25,9 @@
 read(Snapshot) when is_binary(Snapshot) ->
     read([Snapshot]);
 read([Complete | Links]) ->
-    #{flags := 0, base := <<0:128>>} = First = link(Complete, []),
+    #{flags := 0, base := <<0:128>>} = First = read_link(Complete, []),
     lists:foldl(fun(Snapshot, #{id := Id, memories := Memories}) ->
-        #{flags := 1, base := Id} = link(Snapshot, Memories)
+        #{flags := 1, base := Id} = read_link(Snapshot, Memories)
     end, First, Links).
 
 %% @doc What a snapshot ends with.
@@ -35,7 +35,7 @@ read([Complete | Links]) ->
 checksum(Bytes) ->
     <<(snapshot_xxh3:hash128(Bytes)):128/little>>.
 
-link(Snapshot, Before) ->
+read_link(Snapshot, Before) ->
     Size = byte_size(Snapshot),
     <<Covered:(Size - 16)/binary, Id:16/binary>> = Snapshot,
     Id = checksum(Covered),

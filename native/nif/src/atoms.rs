@@ -255,7 +255,6 @@ rustler::atoms! {
     wasi,
     emscripten,
     version,
-    id,
     base,
     sections,
     globals,
