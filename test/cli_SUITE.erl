@@ -15,13 +15,15 @@
          call_tells_errors/1, call_hands_on_an_exit/1]).
 -export([inspect_tells_what_a_module_needs/1, inspect_writes_json/1,
          inspect_refuses_what_is_no_module/1]).
+-export([compile_makes_an_image_that_runs/1, an_image_of_another_key_is_refused/1]).
 -export([snapshot_info_tells_what_is_in_it/1, snapshot_info_writes_json/1,
          snapshot_info_refuses_damaged_files/1]).
 
 suite() -> [{timetrap, {minutes, 5}}].
 
 all() ->
-    [{group, command}, {group, run}, {group, call}, {group, inspect}, {group, snapshot}].
+    [{group, command}, {group, run}, {group, call}, {group, inspect}, {group, compile},
+     {group, snapshot}].
 
 groups() ->
     [{command, [], [tells_its_versions, tells_what_there_is, refuses_what_makes_no_sense,
@@ -34,6 +36,7 @@ groups() ->
                  call_tells_errors, call_hands_on_an_exit]},
      {inspect, [], [inspect_tells_what_a_module_needs, inspect_writes_json,
                     inspect_refuses_what_is_no_module]},
+     {compile, [], [compile_makes_an_image_that_runs, an_image_of_another_key_is_refused]},
      {snapshot, [], [snapshot_info_tells_what_is_in_it, snapshot_info_writes_json,
                      snapshot_info_refuses_damaged_files]}].
 
@@ -103,6 +106,7 @@ refuses_what_makes_no_sense(Config) ->
           {["run", "x.wasm", "argument"], "Arguments of the guest come after --"},
           {["call", "x.wasm"], "a FILE or a FUNCTION is missing"},
           {["inspect"], "needs one FILE"},
+          {["compile", "--optimize", "well", "x.wasm"], "--optimize has to be none, speed or size"},
           {["snapshot", "info", "a", "b"], "needs one FILE"}]],
     {2, <<>>, Err} = wasmbeam(["snapshot"], Config),
     contains(["snapshot needs: info FILE"], Err).
@@ -277,6 +281,26 @@ inspect_refuses_what_is_no_module(Config) ->
     ok = file:write_file(File, <<0, "asm", 1, 0, 0, 0, 255>>),
     {1, <<>>, Err} = wasmbeam(["inspect", File], Config),
     contains(["wasmbeam: invalid_module"], Err).
+
+%% compile
+
+compile_makes_an_image_that_runs(Config) ->
+    Folder = scratch(?FUNCTION_NAME, Config),
+    [Key, Image] = [filename:join(Folder, Name) || Name <- ["key", "hello.aot"]],
+    {0, <<>>, <<>>} = wasmbeam(["compile", "--key", Key, "--optimize", "size", "--output", Image,
+                                module("hello", Config)], Config),
+    {0, <<"Hello from WASI\n">>, <<>>} = wasmbeam(["run", "--aot", "--key", Key, Image], Config),
+    ?assertEqual(["hello.aot", "key"], lists:sort(filelib:wildcard("*", Folder))).
+
+an_image_of_another_key_is_refused(Config) ->
+    Folder = scratch(?FUNCTION_NAME, Config),
+    [Key, Other, Image] = [filename:join(Folder, Name) || Name <- ["key", "other", "image"]],
+    [{0, <<>>, <<>>} = wasmbeam(["compile", "--key", K, "--output", To, module("hello", Config)],
+                                Config) || {K, To} <- [{Other, Image ++ "2"}, {Key, Image}]],
+    {1, <<>>, Err} = wasmbeam(["run", "--aot", "--key", Other, Image], Config),
+    contains(["wasmbeam: bad_image"], Err),
+    {1, <<>>, Plain} = wasmbeam(["run", Image], Config),
+    contains(["wasmbeam: invalid_module"], Plain).
 
 %% snapshot info
 

@@ -64,6 +64,7 @@ subcommands() ->
     [{"run", wasmbeam_cli_run},
      {"call", wasmbeam_cli_call},
      {"inspect", wasmbeam_cli_inspect},
+     {"compile", wasmbeam_cli_compile},
      {"snapshot info", wasmbeam_cli_snapshot_info}].
 
 subcommand(Name, Module, Args) ->

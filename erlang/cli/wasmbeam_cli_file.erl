@@ -1,7 +1,7 @@
 %% @doc Files that are named on the command line.
 -module(wasmbeam_cli_file).
 
--export([read/1, compile/2, name/1]).
+-export([read/1, write/2, compile/2, use_key/1, name/1]).
 
 %% @doc The bytes of a file.
 -spec read(file:name_all()) -> {ok, binary()} | {error, wasmbeam:error_reason()}.
@@ -9,6 +9,20 @@ read(Path) ->
     case file:read_file(Path) of
         {ok, Bytes} -> {ok, Bytes};
         {error, Code} -> failed("read", Path, Code)
+    end.
+
+%% @doc Writes a file, whole or not at all.
+-spec write(file:name_all(), binary()) -> ok | {error, wasmbeam:error_reason()}.
+write(Path, Bytes) ->
+    Temporary = unicode:characters_to_list([Path, ".", os:getpid()]),
+    case file:write_file(Temporary, Bytes) of
+        ok ->
+            case file:rename(Temporary, Path) of
+                ok -> ok;
+                {error, Code} -> _ = file:delete(Temporary), failed("write", Path, Code)
+            end;
+        {error, Code} ->
+            failed("write", Path, Code)
     end.
 
 failed(Verb, Path, Code) ->
@@ -26,6 +40,16 @@ compile(Path, Options) ->
                                         fun() -> wasmbeam:compile(Bytes, Options) end);
         {error, _} = Error ->
             Error
+    end.
+
+%% @doc Has images sealed, and seals checked, with a key that is named. Images are allowed, since the
+%% user asks for them.
+-spec use_key(wasmbeam_cli_options:options()) -> ok.
+use_key(Options) ->
+    ok = application:set_env(wasmbeam, wasm_allow_aot, true),
+    case Options of
+        #{key := File} -> application:set_env(wasmbeam, aot_key_file, name(filename:absname(File)));
+        #{} -> ok
     end.
 
 %% @doc A name as bytes.

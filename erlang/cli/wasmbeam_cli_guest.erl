@@ -10,7 +10,7 @@ options() ->
        help => "a variable of its environment; --env NAME hands on that of this process"},
      #{name => dir, flag => "--dir", argument => {"GUEST=HOST[:ro]", fun folder/1}, many => true,
        help => "a folder of this machine, under a name for the guest; read-only with :ro"},
-     #{name => stdin, flag => "--stdin", argument => {"FILE", fun file/1},
+     #{name => stdin, flag => "--stdin", argument => {"FILE", fun wasmbeam_cli_options:path/1},
        help => "what it reads, in place of this process's standard input"},
      #{name => fuel, flag => "--fuel", argument => {"N", fun wasmbeam_cli_options:natural/1},
        help => "how many instructions it may run, about"},
@@ -19,6 +19,9 @@ options() ->
        help => "how long it may take: 500ms, 2s, 5m"},
      #{name => memory, flag => "--memory", argument => {"BYTES", fun wasmbeam_cli_options:bytes/1},
        help => "how much memory it may have: 65536, 64K, 16M, 1G"},
+     #{name => aot, flag => "--aot", help => "FILE is an image that wasmbeam compile has made"},
+     #{name => key, flag => "--key", argument => {"FILE", fun wasmbeam_cli_options:path/1},
+       help => "the key that the image was sealed with, in place of this user's"},
      #{name => deterministic, flag => "--deterministic",
        help => "a clock that stands still, random bytes that are always the same"}].
 
@@ -48,14 +51,18 @@ existing(Guest, Host, Access) ->
         false -> {error, "a folder that exists"}
     end.
 
-file(Path) ->
-    {ok, Path}.
-
 bytes(Text) ->
     unicode:characters_to_binary(Text).
 
 %% @doc The options of compiling.
 -spec compile_options(wasmbeam_cli_options:options()) -> wasmbeam:compile_options().
+compile_options(#{aot := true} = Options) ->
+    ok = wasmbeam_cli_file:use_key(Options),
+    Given = maps:with([deterministic], Options),
+    case Options of
+        #{fuel := _} -> Given#{mode => aot, fuel => true};
+        #{} -> Given#{mode => aot}
+    end;
 compile_options(Options) ->
     (maps:with([deterministic], Options))#{fuel => is_map_key(fuel, Options)}.
 

@@ -2,7 +2,7 @@
 -module(wasmbeam_cli_options).
 
 -export([parse/2, describe/1, table/1]).
--export([bytes/1, duration/1, natural/1]).
+-export([bytes/1, duration/1, natural/1, path/1]).
 -export_type([option/0, options/0, parser/0]).
 
 -type parser() :: fun((string()) -> {ok, term()} | {error, Expected :: string()}).
@@ -106,6 +106,11 @@ duration(Text) ->
 -spec natural(string()) -> {ok, non_neg_integer()} | {error, string()}.
 natural(Text) ->
     scaled(Text, [{"", 1}], "a number").
+
+%% @doc The name of a file or folder.
+-spec path(string()) -> {ok, string()} | {error, string()}.
+path("") -> {error, "a name"};
+path(Path) -> {ok, Path}.
 
 scaled(Text, [{Suffix, Factor} | Units], Expected) ->
     case lists:suffix(Suffix, Text) andalso
