@@ -576,7 +576,12 @@ serialize_with(_Instance, Compression, _Base) ->
 %% `stopped'.
 -spec deserialize(instance(), snapshot()) -> ok | {error, error_reason()}.
 deserialize(Instance, Snapshot) ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:instance_deserialize(Ref, Snapshot) end).
+    access(Instance, fun(Ref) ->
+        case wasmbeam_nif:instance_deserialize(Ref, Snapshot) of
+            later -> wasmbeam_nif:instance_deserialize_dirty(Ref, Snapshot);
+            Answer -> Answer
+        end
+    end).
 
 %% @doc Makes an instance with the state of a snapshot. The start function does not run: it has, when
 %% the snapshot was taken. Options are those of {@link start/2}; `wasi' files, arguments and the like

@@ -69,7 +69,10 @@ instantiate({?TAG, Ref, _} = Instance, start, Bindings, Unknown, World, Options)
     run(Instance, fun() -> wasmbeam_nif:instantiate(Ref, Bindings, Unknown, World) end, Options);
 instantiate({?TAG, Ref, _} = Instance, {snapshot, Snapshot}, Bindings, Unknown, World, Options) ->
     Start = fun() ->
-        wasmbeam_nif:instance_restore(Ref, Bindings, Unknown, World, Snapshot)
+        case wasmbeam_nif:instance_restore(Ref, Bindings, Unknown, World, Snapshot) of
+            later -> wasmbeam_nif:instance_restore_dirty(Ref, Bindings, Unknown, World, Snapshot);
+            Step -> Step
+        end
     end,
     run(Instance, Start, Options).
 

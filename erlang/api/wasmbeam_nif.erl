@@ -23,7 +23,8 @@
          folders_write/1, folders_sync/1,
        fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
          output/3,
-         instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
+         instance_serialize/3, instance_deserialize/2, instance_deserialize_dirty/2, instance_restore/5,
+         instance_restore_dirty/5, instance_mark_start/1,
          instance_reset/1, instance_fork/2, instance_fork_dirty/2,
          image_features/1, module_providers/1, snapshot_info/1,
          json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
@@ -53,7 +54,8 @@
        folders_write/1, folders_sync/1,
        fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
        output/3,
-       instance_serialize/3, instance_deserialize/2, instance_restore/5, instance_mark_start/1,
+       instance_serialize/3, instance_deserialize/2, instance_deserialize_dirty/2, instance_restore/5,
+       instance_restore_dirty/5, instance_mark_start/1,
        instance_reset/1, instance_fork/2, instance_fork_dirty/2,
        image_features/1, module_providers/1, snapshot_info/1,
        json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
@@ -364,14 +366,25 @@ output(_Instance, _Stream, _Take) -> ?NOT_LOADED.
     {ok, binary()} | failure() | again().
 instance_serialize(_Instance, _Compression, _Base) -> ?NOT_LOADED.
 
-%% @doc Gives an instance the state of a snapshot.
--spec instance_deserialize(instance_ref(), wasmbeam:snapshot()) -> ok | failure() | again().
+%% @doc Gives an instance the state of a snapshot; `later' if it has to be read.
+-spec instance_deserialize(instance_ref(), wasmbeam:snapshot()) ->
+    ok | later | failure() | again().
 instance_deserialize(_Instance, _Snapshot) -> ?NOT_LOADED.
 
-%% @doc As `instantiate/4', with the state of a snapshot in place of the start function.
+%% @doc As `instance_deserialize/2', however long it takes.
+-spec instance_deserialize_dirty(instance_ref(), wasmbeam:snapshot()) -> ok | failure() | again().
+instance_deserialize_dirty(_Instance, _Snapshot) -> ?NOT_LOADED.
+
+%% @doc As `instantiate/4', with the state of a snapshot in place of the start function; `later' if the
+%% snapshot has to be read.
 -spec instance_restore(instance_ref(), [wasmbeam_imports:binding()], trap | error,
-                       wasmbeam_wasi:world(), wasmbeam:snapshot()) -> step().
+                       wasmbeam_wasi:world(), wasmbeam:snapshot()) -> step() | later.
 instance_restore(_Instance, _Bindings, _UnknownImports, _World, _Snapshot) -> ?NOT_LOADED.
+
+%% @doc As `instance_restore/5', however long it takes.
+-spec instance_restore_dirty(instance_ref(), [wasmbeam_imports:binding()], trap | error,
+                             wasmbeam_wasi:world(), wasmbeam:snapshot()) -> step().
+instance_restore_dirty(_Instance, _Bindings, _UnknownImports, _World, _Snapshot) -> ?NOT_LOADED.
 
 %% @doc Says that the instance has started only now.
 -spec instance_mark_start(instance_ref()) -> ok | failure() | again().

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::RandomState;
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ use crate::layout::Layout;
 use crate::load::instrument::{self, Internal};
 use crate::load::{self, LoadError, Prepare, Size};
 use crate::natives::{Native, Provider};
+use crate::snapshot::TableState;
 use crate::timing::Timing;
 use crate::value::Signature;
 
@@ -29,6 +30,9 @@ pub struct Module {
     first_memory: Option<usize>,
     origin: Origin,
     layout: Layout,
+    /// What the tables of an instance hold before it runs, once that is known; nothing if that
+    /// depends on what is imported.
+    fresh_tables: OnceLock<Vec<TableState>>,
 }
 
 /// Tells modules apart by their contents: the SHA-256 of the image as it was given.
@@ -249,6 +253,7 @@ impl Module {
             first_memory,
             origin,
             layout,
+            fresh_tables: OnceLock::new(),
         };
         module.find_natives();
         Ok(module)
@@ -284,6 +289,22 @@ impl Module {
     /// Where the state of its instances is.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// What the tables of an instance hold before it runs. `find` looks at one that has just been
+    /// made, if it has to.
+    pub(crate) fn fresh_tables(
+        &self,
+        find: impl FnOnce() -> Result<Vec<TableState>>,
+    ) -> &[TableState] {
+        self.fresh_tables.get_or_init(|| {
+            let imported =
+                |ty: &ExternType| matches!(ty, ExternType::Table(_) | ExternType::Global(_));
+            if self.imports.iter().any(|import| imported(&import.ty)) {
+                return Vec::new();
+            }
+            find().unwrap_or_default()
+        })
     }
 
     pub fn engine(&self) -> &Engine {

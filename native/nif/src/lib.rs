@@ -21,6 +21,7 @@ mod lines;
 mod mirrors;
 mod module;
 mod reaper;
+mod recent;
 mod snapshot;
 mod store;
 mod term;

@@ -14,6 +14,7 @@ use crate::atoms;
 use crate::call::{self, refused};
 use crate::error::Failure;
 use crate::instance::{self, InstanceRes};
+use crate::recent;
 use crate::store::{Refusal, SharedStore};
 use crate::term;
 
@@ -49,12 +50,12 @@ fn instance_serialize<'a>(
                     None => None,
                 };
                 let known = match (known, base_id) {
-                    (None, Some(_)) => Some(Arc::new(read(&instance, &chain)?)),
+                    (None, Some(_)) => Some(read(&instance, base, &chain)?),
                     (known, _) => known,
                 };
                 let base = known.as_deref().zip(base_id);
                 let base = base.map(|(state, id)| Base { id, state });
-                let state = coroutine.capture(instance.index)?;
+                let state = coroutine.capture_to_encode(instance.index)?;
                 let bytes = format::encode(&state, compression, base)?;
                 if let Some(id) = SnapshotId::of(&bytes) {
                     coroutine.remember(id, state)?;
@@ -69,8 +70,9 @@ fn instance_serialize<'a>(
     })
 }
 
-/// Makes an instance that has the snapshot's state in place of running its start function.
-#[rustler::nif(schedule = "DirtyCpu")]
+/// Makes an instance that has the snapshot's state in place of running its start function; `later` if
+/// the snapshot has to be read.
+#[rustler::nif]
 fn instance_restore<'a>(
     env: Env<'a>,
     instance: Term<'a>,
@@ -81,36 +83,103 @@ fn instance_restore<'a>(
 ) -> Term<'a> {
     answer(env, || {
         let target = instance::decode(instance)?;
+        match known(&target, &chain(snapshot)?) {
+            Some(begin) => Ok(call::make(
+                env,
+                instance,
+                bindings,
+                unknown_imports,
+                wasi,
+                begin.into(),
+            )),
+            None => Ok(atoms::later().encode(env)),
+        }
+    })
+}
+
+/// As `instance_restore`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn instance_restore_dirty<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    bindings: Term<'a>,
+    unknown_imports: Atom,
+    wasi: Term<'a>,
+    snapshot: Term<'a>,
+) -> Term<'a> {
+    answer(env, || {
+        let target = instance::decode(instance)?;
         let chain = chain(snapshot)?;
-        let begin = Begin::State {
-            state: Arc::new(read(&target, &chain)?),
-            start: None,
-            snapshot: chain.last().copied().and_then(SnapshotId::of),
-        };
+        let begin = Beginning::new(read(&target, snapshot, &chain)?, &chain);
         Ok(call::make(
             env,
             instance,
             bindings,
             unknown_imports,
             wasi,
-            begin,
+            begin.into(),
         ))
     })
 }
 
-/// Gives an instance the state of a snapshot of its module: `ok`.
-#[rustler::nif(schedule = "DirtyCpu")]
+/// Gives an instance the state of a snapshot of its module: `ok`; `later` if the snapshot has to be
+/// read.
+#[rustler::nif]
 fn instance_deserialize<'a>(env: Env<'a>, instance: Term<'a>, snapshot: Term<'a>) -> Term<'a> {
     answer(env, || {
         let instance = instance::decode(instance)?;
-        let chain = chain(snapshot)?;
-        let state = Arc::new(read(&instance, &chain)?);
-        let id = chain.last().copied().and_then(SnapshotId::of);
-        let index = instance.index;
-        Ok(replace(env, &instance, |coroutine| {
-            coroutine.revive(index, index, state, id)
-        }))
+        match known(&instance, &chain(snapshot)?) {
+            Some(begin) => Ok(begin.replace(env, &instance)),
+            None => Ok(atoms::later().encode(env)),
+        }
     })
+}
+
+/// As `instance_deserialize`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn instance_deserialize_dirty<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    snapshot: Term<'a>,
+) -> Term<'a> {
+    answer(env, || {
+        let instance = instance::decode(instance)?;
+        let chain = chain(snapshot)?;
+        let begin = Beginning::new(read(&instance, snapshot, &chain)?, &chain);
+        Ok(begin.replace(env, &instance))
+    })
+}
+
+/// What an instance begins with that was a snapshot.
+struct Beginning {
+    state: Arc<State>,
+    snapshot: Option<SnapshotId>,
+}
+
+impl Beginning {
+    fn new(state: Arc<State>, chain: &[Binary<'_>]) -> Self {
+        Self {
+            state,
+            snapshot: chain.last().and_then(|last| SnapshotId::of(last)),
+        }
+    }
+
+    fn replace<'a>(self, env: Env<'a>, instance: &Instance) -> Term<'a> {
+        let index = instance.index;
+        replace(env, instance, |coroutine| {
+            coroutine.revive(index, index, self.state, self.snapshot)
+        })
+    }
+}
+
+impl From<Beginning> for Begin {
+    fn from(beginning: Beginning) -> Self {
+        Self::State {
+            state: beginning.state,
+            start: None,
+            snapshot: beginning.snapshot,
+        }
+    }
 }
 
 /// Gives an instance the state that it had right after its start: `ok`.
@@ -187,18 +256,32 @@ fn usable(instance: &Instance) -> Result<(), Refusal> {
 }
 
 /// A snapshot, or several of which each is based on the one before.
-fn chain<'a>(snapshots: Term<'a>) -> Result<Vec<&'a [u8]>, Failure<'a>> {
-    let bad = || Failure::bad("a snapshot, or a list of snapshots", snapshots);
+fn chain<'a>(snapshots: Term<'a>) -> Result<Vec<Binary<'a>>, Failure<'a>> {
     if let Ok(one) = snapshots.decode::<Binary>() {
-        return Ok(vec![one.as_slice()]);
+        return Ok(vec![one]);
     }
-    let all: Vec<Binary> = snapshots.decode().map_err(|_| bad())?;
-    Ok(all.iter().map(Binary::as_slice).collect())
+    let all = snapshots.decode();
+    all.map_err(|_| Failure::bad("a snapshot, or a list of snapshots", snapshots))
 }
 
-fn read(instance: &Instance, chain: &[&[u8]]) -> Result<State, Error> {
+/// What was read from these binaries not long ago.
+fn known(instance: &Instance, chain: &[Binary<'_>]) -> Option<Beginning> {
     let limits = ReadLimits::from(instance.store.limits());
-    format::decode_chain(chain, instance.module().id(), limits)
+    let state = recent::find(chain, instance.module().id(), limits)?;
+    Some(Beginning::new(state, chain))
+}
+
+/// `term` is what the chain was decoded from.
+fn read(instance: &Instance, term: Term<'_>, chain: &[Binary<'_>]) -> Result<Arc<State>, Error> {
+    let limits = ReadLimits::from(instance.store.limits());
+    let module = instance.module().id();
+    if let Some(state) = recent::find(chain, module, limits) {
+        return Ok(state);
+    }
+    let bytes: Vec<_> = chain.iter().map(Binary::as_slice).collect();
+    let state = Arc::new(format::decode_chain(&bytes, module, limits)?);
+    recent::keep(term, chain, module, limits, &state);
+    Ok(state)
 }
 
 fn too_short() -> Error {

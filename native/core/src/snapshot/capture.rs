@@ -2,9 +2,9 @@
 
 use wasmtime::{AnyRef, AsContext, AsContextMut, Extern, Func, Mutability, Ref, Rooted, Val};
 
-use super::{Content, GlobalState, MemoryState, Reference, State, TableState, Tracked};
+use super::{Content, GlobalState, MemoryState, Purpose, Reference, State, TableState, Tracked};
 use crate::error::{Error, Result};
-use crate::layout::Item;
+use crate::layout::{Item, Layout};
 use crate::module::Module;
 use crate::store::{
     Context, Functions, instance_export_at, instance_functions, instance_module, instance_tracked,
@@ -15,7 +15,11 @@ use crate::store::{
 ///
 /// # Errors
 /// `NotCapturable` names what cannot be part of it.
-pub(crate) fn capture(context: &mut Context<'_>, instance: usize) -> Result<State> {
+pub(crate) fn capture(
+    context: &mut Context<'_>,
+    instance: usize,
+    purpose: Purpose,
+) -> Result<State> {
     if context.data().instance_count() != 1 {
         return refuse("a store with several instances");
     }
@@ -32,7 +36,7 @@ pub(crate) fn capture(context: &mut Context<'_>, instance: usize) -> Result<Stat
     };
     Ok(State {
         module: module.id(),
-        memories: collect(&layout.memories, |item| source.memory(item))?,
+        memories: collect(&layout.memories, |item| source.memory(item, purpose))?,
         globals: source.globals(&module)?,
         tables: collect(&layout.tables, |item| source.table(item))?,
         dropped_data: source.flagged(&layout.dropped_data)?,
@@ -41,6 +45,24 @@ pub(crate) fn capture(context: &mut Context<'_>, instance: usize) -> Result<Stat
             .or_else(refuse)?
             .map(Box::new),
     })
+}
+
+/// What the tables of an instance hold.
+///
+/// # Errors
+/// As [`capture`].
+pub(super) fn tables(
+    context: &mut Context<'_>,
+    instance: usize,
+    layout: &Layout,
+) -> Result<Vec<TableState>> {
+    let functions = instance_functions(context, instance)?;
+    let mut source = Source {
+        context,
+        instance,
+        functions: &functions,
+    };
+    collect(&layout.tables, |item| source.table(item))
 }
 
 fn refuse<T>(what: impl Into<String>) -> Result<T> {
@@ -63,13 +85,13 @@ impl Source<'_, '_> {
             .ok_or_else(|| Error::internal("the instance lacks an item"))
     }
 
-    fn memory(&mut self, item: &Item) -> Result<MemoryState> {
+    fn memory(&mut self, item: &Item, purpose: Purpose) -> Result<MemoryState> {
         let Extern::Memory(memory) = self.export(item)? else {
             return refuse(format!("memory {}, which is shared", item.index));
         };
         let page_size_log2 = memory.ty(self.context.as_context()).page_size_log2();
         let tracked = instance_tracked(self.context, self.instance, item.index);
-        let (image, tracked) = Tracked::capture(tracked, self.context, memory)?;
+        let (image, tracked) = Tracked::capture(tracked, self.context, memory, purpose)?;
         set_instance_tracked(self.context, self.instance, item.index, tracked);
         Ok(MemoryState {
             page_size_log2,

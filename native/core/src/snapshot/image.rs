@@ -24,6 +24,9 @@ const MAPPED_BYTES: u64 = 64 << 10;
 #[cfg(target_os = "linux")]
 const MAPPED_MEMORY: u64 = 1 << 20;
 
+/// So much is copied rather than made part of a new file.
+const FEW_BYTES: u64 = 128 << 10;
+
 /// A row of pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Run {
@@ -206,6 +209,13 @@ impl Image {
     /// The bytes of its own pages.
     pub fn own_bytes(&self) -> u64 {
         self.own.bytes()
+    }
+
+    /// Whether a memory that it is put into copies little of it.
+    pub fn is_shared(&self) -> bool {
+        self.base
+            .as_ref()
+            .is_none_or(|base| self.own_bytes() <= FEW_BYTES.max(base.own_bytes() / 8))
     }
 
     /// The bytes of all pages that are not zero, or somewhat more.

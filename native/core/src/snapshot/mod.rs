@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub(crate) use capture::capture;
 pub(crate) use image::Image;
 pub(crate) use restore::apply;
-pub(crate) use tracked::Tracked;
+pub(crate) use tracked::{Purpose, Tracked};
 
 use crate::error::{Error, Result};
 use crate::module::ModuleId;
@@ -131,6 +131,11 @@ impl State {
             .iter()
             .map(|memory| memory.image.stored_bytes())
             .sum()
+    }
+
+    /// Whether instances that begin with it share nearly all of its pages.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.memories.iter().all(|memory| memory.image.is_shared())
     }
 
     fn encoded_wasi(&self) -> Option<Vec<u8>> {

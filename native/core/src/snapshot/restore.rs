@@ -1,14 +1,17 @@
 //! Giving a new instance its state.
 
+use std::sync::Arc;
+
 use wasmtime::{
-    AnyRef, AsContext, AsContextMut, Extern, Func, Global, HeapType, I31, Ref, RootScope, Table,
-    Val, ValType,
+    AnyRef, AsContext, AsContextMut, Extern, Global, HeapType, I31, Ref, RootScope, Table, Val,
+    ValType,
 };
 
-use super::{Content, MemoryState, Reference, State, TableState, Tracked, bad};
+use super::{Content, MemoryState, Reference, State, TableState, Tracked, bad, capture};
 use crate::error::{Error, Result};
 use crate::layout::{Item, Layout};
 use crate::memory;
+use crate::module::Module;
 use crate::store::{
     Context, Functions, instance_export_at, instance_functions, instance_module,
     set_instance_tracked, set_instance_wasi,
@@ -27,16 +30,14 @@ pub(crate) async fn apply(context: &mut Context<'_>, instance: usize, state: &St
     }
     let layout = module.layout();
     {
-        let functions = instance_functions(context, instance)?;
         let mut scope = RootScope::new(&mut *context);
         let mut target = Target {
             context: &mut scope.as_context_mut(),
             instance,
-            functions: &functions,
         };
         target.memories(layout, state)?;
         target.globals(layout, state)?;
-        target.tables(layout, state)?;
+        target.tables(&module, state)?;
         target.flag(&layout.dropped_data, &state.dropped_data)?;
         target.flag(&layout.dropped_elements, &state.dropped_elements)?;
     }
@@ -58,7 +59,6 @@ pub(crate) async fn apply(context: &mut Context<'_>, instance: usize, state: &St
 struct Target<'a, 'b> {
     context: &'a mut Context<'b>,
     instance: usize,
-    functions: &'a Functions,
 }
 
 impl Target<'_, '_> {
@@ -146,12 +146,17 @@ impl Target<'_, '_> {
             .or_else(|_| bad(format!("global {index} is not of that type")))
     }
 
-    fn tables(&mut self, layout: &Layout, state: &State) -> Result<()> {
+    fn tables(&mut self, module: &Module, state: &State) -> Result<()> {
+        let layout = module.layout();
         if layout.tables.len() != state.tables.len() {
             return bad("the module has another number of tables");
         }
-        for (item, state) in layout.tables.iter().zip(&state.tables) {
-            self.table(item, state)?;
+        let fresh = module.fresh_tables(|| capture::tables(self.context, self.instance, layout));
+        for (number, (item, state)) in layout.tables.iter().zip(&state.tables).enumerate() {
+            // Looking at the elements takes longer than everything else.
+            if fresh.get(number) != Some(state) {
+                self.table(item, state)?;
+            }
         }
         Ok(())
     }
@@ -169,12 +174,13 @@ impl Target<'_, '_> {
             return bad(format!("table {index} is smaller than at the start"));
         }
         let mismatch = || bad(format!("an element of table {index} is not of its type"));
+        let functions = self.functions()?;
         let mut position = 0;
         for (count, reference) in &state.runs {
             let end = position + count;
             let element = self.reference(*reference, &heap)?;
             for place in position..end.min(size) {
-                if !self.holds(table, place, *reference) {
+                if !self.holds(&functions, table, place, *reference) {
                     table
                         .set(self.context.as_context_mut(), place, element.clone())
                         .or_else(|_| mismatch())?;
@@ -195,11 +201,17 @@ impl Target<'_, '_> {
         Ok(())
     }
 
-    fn holds(&mut self, table: Table, place: u64, reference: Reference) -> bool {
+    fn holds(
+        &mut self,
+        functions: &Functions,
+        table: Table,
+        place: u64,
+        reference: Reference,
+    ) -> bool {
         match (table.get(self.context.as_context_mut(), place), reference) {
             (Some(element), Reference::Null) => element.is_null(),
             (Some(Ref::Func(Some(func))), Reference::Func(index)) => {
-                self.functions.index(self.context, func) == Some(index)
+                functions.index(self.context, func) == Some(index)
             }
             _ => false,
         }
@@ -226,7 +238,7 @@ impl Target<'_, '_> {
     fn reference(&mut self, reference: Reference, ty: &HeapType) -> Result<Ref> {
         match reference {
             Reference::Null => Ok(Ref::null(ty)),
-            Reference::Func(index) => match self.function(index) {
+            Reference::Func(index) => match self.functions()?.get(index) {
                 Some(func) => Ok(Ref::Func(Some(func))),
                 None => bad(format!("nothing refers to function {index}")),
             },
@@ -240,7 +252,7 @@ impl Target<'_, '_> {
         }
     }
 
-    fn function(&self, index: u32) -> Option<Func> {
-        self.functions.get(index)
+    fn functions(&mut self) -> Result<Arc<Functions>> {
+        instance_functions(self.context, self.instance)
     }
 }

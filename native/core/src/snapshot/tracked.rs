@@ -10,6 +10,26 @@ use super::image::Image;
 use crate::error::Result;
 use crate::store::Context;
 
+/// What a state is captured for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// For instances that begin with it, which are to share its pages.
+    Sharing,
+    /// For its bytes: what has changed is all that is copied.
+    Encoding,
+}
+
+impl Purpose {
+    /// Whether so much has changed that a new image is better.
+    fn renews(self, base: &Image, image: &Image) -> bool {
+        const MANY_BYTES: u64 = 4 << 20;
+        match self {
+            Self::Sharing => !image.is_shared(),
+            Self::Encoding => image.own_bytes() > MANY_BYTES.max(base.own_bytes()),
+        }
+    }
+}
+
 /// A memory that is a private mapping of an image: only the pages that it has changed are its own.
 #[derive(Clone)]
 pub(crate) struct Tracked {
@@ -36,6 +56,7 @@ impl Tracked {
         tracked: Option<Self>,
         context: &mut Context<'_>,
         memory: Memory,
+        purpose: Purpose,
     ) -> Result<(Arc<Image>, Option<Self>)> {
         let address = memory.data_ptr(context.as_context()).addr();
         let data = memory.data(context.as_context());
@@ -43,7 +64,7 @@ impl Tracked {
             let candidates = candidates(address..address + data.len());
             let base = Arc::clone(&tracked.image);
             let image = Image::over(base, data, candidates.into_iter())?;
-            if !is_worn(&tracked.image, &image) {
+            if !purpose.renews(&tracked.image, &image) {
                 return Ok((Arc::new(image), Some(tracked)));
             }
             return Self::share(image.complete()?, context, memory);
@@ -63,12 +84,6 @@ impl Tracked {
         let tracked = mapped.then(|| Self::new(Arc::clone(&image), context, memory));
         Ok((image, tracked))
     }
-}
-
-/// Whether so much has changed that a new image is better.
-fn is_worn(base: &Image, image: &Image) -> bool {
-    const FEW_BYTES: u64 = 256 << 10;
-    image.own_bytes() > FEW_BYTES.max(base.own_bytes() / 2)
 }
 
 /// The pages that may have changed, in ascending order.

@@ -10,7 +10,7 @@ use super::{Binding, Context, Functions, Instantiate, StoreData, frames, imports
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::natives::{self, Native};
-use crate::snapshot::{self, Tracked};
+use crate::snapshot::{self, Purpose, Tracked};
 use crate::value::{FuncRef, Signature};
 use crate::wasi::{WasiConfig, WasiState, Width};
 use crate::wasi_host::{HostWasi, HostWorld};
@@ -182,7 +182,7 @@ async fn begin(
                 return Ok(());
             };
             run(context, index, start).await?;
-            Start::from_result(snapshot::capture(context, index))
+            Start::from_result(snapshot::capture(context, index, Purpose::Sharing))
         }
         Begin::State {
             state,

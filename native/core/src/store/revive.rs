@@ -6,7 +6,7 @@ use super::{Binding, Coroutine, Instantiate, Step, StoreConfig, UnknownImports, 
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::snapshot::format::SnapshotId;
-use crate::snapshot::{self, State};
+use crate::snapshot::{self, Purpose, State};
 
 /// How a new instance begins.
 #[derive(Clone, Default)]
@@ -71,16 +71,31 @@ impl Coroutine {
     /// # Errors
     /// `NotCapturable` names what cannot be part of it.
     pub fn capture(&mut self, instance: usize) -> Result<Arc<State>> {
+        self.capture_for(instance, Purpose::Sharing)
+    }
+
+    /// As [`capture`](Self::capture), for the bytes alone: an instance that begins with it may have to
+    /// copy what has changed.
+    ///
+    /// # Errors
+    /// As `capture`.
+    pub fn capture_to_encode(&mut self, instance: usize) -> Result<Arc<State>> {
+        self.capture_for(instance, Purpose::Encoding)
+    }
+
+    fn capture_for(&mut self, instance: usize, purpose: Purpose) -> Result<Arc<State>> {
         self.visit(move |context| {
             if context.data().depth > 0 {
                 return Err(Error::NotCapturable {
                     what: "calls in progress".into(),
                 });
             }
-            if let Some(captured) = &context.data().captured {
+            if let Some(captured) = &context.data().captured
+                && (purpose == Purpose::Encoding || captured.is_shared())
+            {
                 return Ok(Arc::clone(captured));
             }
-            let state = Arc::new(snapshot::capture(context, instance)?);
+            let state = Arc::new(snapshot::capture(context, instance, purpose)?);
             context.data_mut().captured = Some(Arc::clone(&state));
             Ok(state)
         })
@@ -91,7 +106,10 @@ impl Coroutine {
     /// # Errors
     /// `Stopped`.
     pub fn is_captured(&mut self) -> Result<bool> {
-        self.visit(|context| Ok(context.data().captured.is_some()))
+        self.visit(|context| {
+            let captured = context.data().captured.as_ref();
+            Ok(captured.is_some_and(|state| state.is_shared()))
+        })
     }
 
     /// Keeps a snapshot's state, so that another can be based on it without reading it.
