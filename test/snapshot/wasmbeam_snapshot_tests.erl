@@ -85,7 +85,12 @@ copies_behave_like_the_original_test_() ->
 
 copies_behave_like_the_original(Seed) ->
     Instance = start(),
-    _ = outcomes(Instance, calls(Seed, 50)),
+    _ = outcomes(Instance, calls(Seed, 20)),
+    First = snapshot(Instance),
+    _ = outcomes(Instance, calls(Seed + 1000, 20)),
+    {ok, Second} = wasmbeam:serialize(Instance, #{base => First, compression => lz4}),
+    _ = outcomes(Instance, calls(Seed + 2000, 10)),
+    {ok, Third} = wasmbeam:serialize(Instance, #{base => Second}),
     {ok, Packed} = wasmbeam:serialize(Instance, #{compression => zstd}),
     {ok, Fork} = wasmbeam:fork(Instance),
     Live = start(),
@@ -96,7 +101,7 @@ copies_behave_like_the_original(Seed) ->
     [begin
          ?assertEqual(Expected, outcomes(Copy, Calls)),
          ?assertEqual(After, snapshot(Copy))
-     end || Copy <- [restored(Packed), Fork, Live]],
+     end || Copy <- [restored(Packed), restored([First, Second, Third]), Fork, Live]],
     ok = wasmbeam:reset(Instance),
     New = start(),
     ?assertEqual(outcomes(New, Calls), outcomes(Instance, Calls)),
@@ -130,6 +135,48 @@ a_base_that_the_instance_does_not_know_is_read_test() ->
     {ok, FromChain} = wasmbeam:serialize(start(), #{base => [Full, Link]}),
     ?assertEqual(0, call(restored([Full, Link, FromChain]), <<"count">>, [])),
     ?assertMatch({error, {bad_snapshot, _}}, wasmbeam:serialize(start(), #{base => Link})).
+
+%% Snapshots that are known from before
+
+instances_of_one_snapshot_share_nothing_that_they_change_test() ->
+    Snapshot = snapshot(evolved()),
+    [One, Other] = [restored(Snapshot) || _ <- [1, 2]],
+    4 = call(One, <<"increment">>, []),
+    call(One, <<"poke">>, [70, 1]),
+    ?assertEqual(3, call(Other, <<"count">>, [])),
+    ?assertEqual(9, call(Other, <<"peek">>, [70])),
+    ok = wasmbeam:deserialize(One, Snapshot),
+    ?assertEqual(Snapshot, snapshot(One)),
+    ?assertEqual(Snapshot, snapshot(restored(Snapshot))).
+
+a_known_snapshot_is_not_taken_by_another_module_or_beyond_limits_test() ->
+    Snapshot = snapshot(evolved()),
+    _ = restored(Snapshot),
+    ?assertMatch({error, {bad_snapshot, _}},
+                 wasmbeam:restore(<<"(module (memory 1))">>, Snapshot, #{})),
+    ?assertMatch({error, {limit, _}},
+                 wasmbeam:restore(source(), Snapshot,
+                                  (options())#{limits => #{memory => 1000000}})),
+    ?assertEqual(3, call(restored(Snapshot), <<"count">>, [])).
+
+a_snapshot_is_right_however_many_were_restored_since_test() ->
+    Instance = start(),
+    Snapshots = [begin
+        N = call(Instance, <<"increment">>, []),
+        {N, snapshot(Instance)}
+    end || _ <- lists:seq(1, 30)],
+    [[?assertEqual(N, call(restored(Snapshot), <<"count">>, [])) || {N, Snapshot} <- Snapshots]
+     || _ <- [1, 2]].
+
+a_changed_copy_of_a_known_snapshot_is_damaged_test() ->
+    Snapshot = snapshot(evolved()),
+    _ = restored(Snapshot),
+    <<Head:200/binary, Byte, Tail/binary>> = Snapshot,
+    Changed = <<Head/binary, (Byte bxor 1), Tail/binary>>,
+    ?assertMatch({error, {bad_snapshot, _}}, wasmbeam:restore(source(), Changed, options())),
+    %% A part of the same bytes.
+    Part = binary:part(Snapshot, 0, byte_size(Snapshot) - 1),
+    ?assertMatch({error, {bad_snapshot, _}}, wasmbeam:restore(source(), Part, options())).
 
 %% Interrupted instances
 

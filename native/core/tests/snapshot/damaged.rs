@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmbeam_core::snapshot::State;
-use wasmbeam_core::snapshot::format::{self, Compression};
+use wasmbeam_core::snapshot::format::{self, Base, Compression, SnapshotId};
 use wasmbeam_core::{Error, Limits, Module};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -19,8 +19,26 @@ const MOST_MEMORY: usize = 2 << 20;
 struct Sample {
     module: Arc<Module>,
     compression: Compression,
+    /// What the snapshot is based on, if it is incremental.
+    before: Option<(Vec<u8>, Arc<State>)>,
     snapshot: Vec<u8>,
     state: Arc<State>,
+}
+
+impl Sample {
+    fn decode(&self, bytes: &[u8]) -> Result<State, Error> {
+        let before = self.before.iter().map(|(snapshot, _)| snapshot.as_slice());
+        let links: Vec<_> = before.chain([bytes]).collect();
+        format::decode_chain(&links, self.module.id(), limits())
+    }
+
+    fn encode(&self, state: &State) -> Vec<u8> {
+        let base = self.before.as_ref().map(|(snapshot, state)| Base {
+            id: SnapshotId::of(snapshot).expect("an id"),
+            state,
+        });
+        format::encode(state, self.compression, base).expect("a snapshot")
+    }
 }
 
 fn samples() -> Vec<Sample> {
@@ -31,19 +49,50 @@ fn samples() -> Vec<Sample> {
         let module = compile(&generated.text);
         let mut guest = Guest::of(&module);
         generated.run(&mut guest, &mut random, 30);
+        if seed % 3 == 0 {
+            furnish(&mut guest);
+        }
+        let mut before = None;
         for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
-            let snapshot = guest.snapshot(compression);
-            if snapshot.len() < 100_000 {
-                samples.push(Sample {
-                    module: Arc::clone(&module),
-                    compression,
-                    snapshot,
-                    state: guest.capture(),
-                });
+            let mut sample = Sample {
+                module: Arc::clone(&module),
+                compression,
+                before: before.clone(),
+                snapshot: Vec::new(),
+                state: guest.capture(),
+            };
+            sample.snapshot = sample.encode(&sample.state);
+            if before.is_none() {
+                before = Some((sample.snapshot.clone(), guest.capture()));
+            }
+            if sample.snapshot.len() < 100_000 {
+                samples.push(sample);
+            }
+            generated.run(&mut guest, &mut random, 5);
+            let complete = Sample {
+                module: Arc::clone(&module),
+                compression,
+                before: None,
+                snapshot: guest.snapshot(compression),
+                state: guest.capture(),
+            };
+            if complete.snapshot.len() < 100_000 {
+                samples.push(complete);
             }
         }
     }
+    let incremental = samples.iter().filter(|sample| sample.before.is_some());
+    assert!(incremental.count() > 5);
     samples
+}
+
+/// Gives the guest a world of files.
+fn furnish(guest: &mut Guest) {
+    let furnished = guest.coroutine.wasi(0, |wasi| {
+        wasi.write_file(b"folder/file", b"contents").expect("room");
+        wasi.write_file(b"other", &[7; 70_000]).expect("room");
+    });
+    furnished.expect("an instance");
 }
 
 fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
@@ -124,7 +173,7 @@ fn a_damaged_snapshot_is_an_error() {
         for _ in 0..=random.below(3) {
             mutate(&mut random, &mut bytes, &other.snapshot);
         }
-        let (taken, decoded) = peak(|| format::decode(&bytes, sample.module.id(), limits()));
+        let (taken, decoded) = peak(|| sample.decode(&bytes));
         assert!(taken < MOST_MEMORY, "{taken} bytes");
         match decoded {
             Ok(state) => {
@@ -149,7 +198,7 @@ fn a_forged_snapshot_is_an_error_or_says_what_it_restores() {
             mutate(&mut random, &mut bytes, &other.snapshot);
         }
         repair(&mut bytes);
-        let (taken, decoded) = peak(|| format::decode(&bytes, sample.module.id(), limits()));
+        let (taken, decoded) = peak(|| sample.decode(&bytes));
         assert!(taken < MOST_MEMORY, "round {round}: {taken} bytes");
         let state = match decoded {
             Ok(state) => state,
@@ -159,7 +208,8 @@ fn a_forged_snapshot_is_an_error_or_says_what_it_restores() {
             }
         };
         let again = format::encode(&state, sample.compression, None).expect("a snapshot");
-        if sample.compression == Compression::None && sample.state.stored_bytes() > 0 {
+        let is_plain = sample.compression == Compression::None && sample.before.is_none();
+        if is_plain && sample.state.stored_bytes() > 0 {
             let same_codec = again.len() == bytes.len();
             assert!(
                 !same_codec || again == bytes,
@@ -188,8 +238,7 @@ fn a_forged_snapshot_is_an_error_or_says_what_it_restores() {
 fn every_prefix_is_an_error() {
     for sample in samples() {
         for len in (0..sample.snapshot.len()).step_by(7) {
-            let error = format::decode(&sample.snapshot[..len], sample.module.id(), limits())
-                .expect_err("a part");
+            let error = sample.decode(&sample.snapshot[..len]).expect_err("a part");
             assert_expected(&error);
         }
     }

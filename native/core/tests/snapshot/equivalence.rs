@@ -42,6 +42,41 @@ fn assert_same(
     );
 }
 
+/// Otherwise the other tests would say less than it seems.
+#[test]
+fn the_guests_have_state_of_every_kind() {
+    for kind in [
+        "(memory $m0 i32",
+        "(memory $m0 i64",
+        "(memory $m1 ",
+        "(pagesize 1)",
+        "memory.grow",
+        "memory.init $m0",
+        "data.drop",
+        "(table $t0 i32",
+        "(table $t0 i64",
+        "(table $t1 ",
+        "externref)",
+        "anyref)",
+        "table.set",
+        "table.grow",
+        "table.init",
+        "elem.drop",
+        "(mut i32)",
+        "(mut i64)",
+        "(mut f32)",
+        "(mut f64)",
+        "(mut v128)",
+        "(mut (ref null $f))",
+        "(mut (ref i31))",
+        "(start $start)",
+    ] {
+        let guests = (0..MODULES).map(|seed| Generated::new(&mut Random::new(seed)));
+        let having = guests.filter(|generated| generated.text.contains(kind));
+        assert!(having.count() >= 3, "{kind}");
+    }
+}
+
 #[test]
 fn a_restored_instance_behaves_like_the_original() {
     for seed in 0..MODULES {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmbeam_core::snapshot::State;
-use wasmbeam_core::snapshot::format::{self, Base, Compression, SnapshotId};
+use wasmbeam_core::snapshot::format::{self, Base, Compression, ReadLimits, SnapshotId};
 use wasmbeam_core::{Error, MemorySelector};
 
 use crate::support::generated::Generated;
@@ -165,6 +165,31 @@ fn a_memory_that_became_smaller_and_grew_again_is_zero_there() {
     chain.add(Compression::None);
     let state = chain.read(&chain.links()).expect("a state");
     assert_eq!(state, *chain.states[2]);
+}
+
+/// Links that hold more together than an instance may have are put together as they are read.
+#[test]
+fn a_chain_may_hold_more_than_its_memory() {
+    let mut chain = Chain::new(Guest::start(LARGE));
+    for value in 1..=20 {
+        chain.guest.outcome("fill", &[value * 3_000, value]);
+        chain.add(Compression::Zstd);
+    }
+    let limits = ReadLimits {
+        memory: 64 << 16,
+        ..limits()
+    };
+    let stored: usize = 20 * 700_000;
+    assert!(stored > 3 * (64 << 16));
+    let mut links = chain.links();
+    let module = chain.guest.module.id();
+    let state = format::decode_chain(&links, module, limits).expect("a state");
+    assert_eq!(state, **chain.states.last().expect("one"));
+    links.remove(17);
+    match format::decode_chain(&links, module, limits) {
+        Err(Error::BadSnapshot { message }) => assert!(message.contains("18 of 19"), "{message}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -3,24 +3,44 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::codec::Compression;
 use super::decode::{Link, Part};
 use crate::error::Result;
 use crate::snapshot::image::{Builder, Image};
 use crate::snapshot::{MemoryState, PAGE, State, bad};
 
 /// The state that the last link holds; each is based on the one before.
-pub(super) fn merge(mut links: Vec<Link>) -> Result<State> {
+pub(super) fn merge(links: Vec<Link>) -> Result<State> {
+    if links.is_empty() {
+        return bad("there is none");
+    }
+    let Link {
+        memories,
+        mut state,
+        ..
+    } = join(links)?;
+    state.memories = memories
+        .into_iter()
+        .map(|part| MemoryState {
+            page_size_log2: part.page_size_log2,
+            image: Arc::new(part.changed),
+        })
+        .collect();
+    Ok(state)
+}
+
+/// The one link that holds what all of these do together.
+pub(super) fn join(mut links: Vec<Link>) -> Result<Link> {
     let Some(last) = links.pop() else {
         return bad("there is none");
     };
     let count = last.memories.len();
-    if let Some(number) = links.iter().position(|link| link.memories.len() != count) {
+    if let Some(other) = links.iter().find(|link| link.memories.len() != count) {
         return bad(format!(
             "snapshot {} has another number of memories",
-            number + 1
+            other.number
         ));
     }
-    let mut state = last.state;
     // What belongs to one memory, in the order of the links.
     let mut histories: Vec<Vec<Part>> = (0..count).map(|_| Vec::new()).collect();
     let memories = links.into_iter().map(|link| link.memories);
@@ -29,33 +49,29 @@ pub(super) fn merge(mut links: Vec<Link>) -> Result<State> {
             history.push(part);
         }
     }
-    for history in histories {
-        state.memories.extend(memory(history)?);
+    let mut memories = Vec::with_capacity(count);
+    for mut history in histories {
+        let alone = history.len() == 1;
+        memories.extend(if alone {
+            history.pop()
+        } else {
+            Some(merged(&history)?)
+        });
     }
-    Ok(state)
+    Ok(Link { memories, ..last })
 }
 
-fn memory(mut history: Vec<Part>) -> Result<Option<MemoryState>> {
-    if history.len() > 1 {
-        return merged(&history).map(Some);
-    }
-    Ok(history.pop().map(|part| MemoryState {
-        page_size_log2: part.page_size_log2,
-        image: Arc::new(part.changed),
-    }))
-}
-
-fn merged(history: &[Part]) -> Result<MemoryState> {
+fn merged(history: &[Part]) -> Result<Part> {
     let mut pages: BTreeMap<u64, &[u8]> = BTreeMap::new();
-    let mut page_size_log2 = 0;
-    let mut len = 0;
-    for (number, part) in (1..).zip(history) {
+    let (mut number, mut page_size_log2, mut len) = (0, 0, 0);
+    for part in history {
         let senseless = || {
             bad(format!(
-                "snapshot {number} changes nothing where it says it does"
+                "snapshot {} changes nothing where it says it does",
+                part.number
             ))
         };
-        page_size_log2 = part.page_size_log2;
+        (number, page_size_log2) = (part.number, part.page_size_log2);
         len = part.changed.len();
         // A memory that had been larger: what comes back when it grows is zero.
         pages.split_off(&len.div_ceil(PAGE as u64));
@@ -70,9 +86,12 @@ fn merged(history: &[Part]) -> Result<MemoryState> {
             }
         }
     }
-    Ok(MemoryState {
+    Ok(Part {
+        number,
         page_size_log2,
-        image: Arc::new(image(len, &pages)?),
+        compression: Compression::None,
+        changed: image(len, &pages)?,
+        zeroed: Vec::new(),
     })
 }
 

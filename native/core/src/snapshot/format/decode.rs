@@ -14,7 +14,7 @@ use crate::snapshot::{Content, GlobalState, PAGE, Reference, State, TableState, 
 use crate::wasi::{Quotas, WasiState};
 
 /// What a snapshot may ask for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimits {
     /// Bytes of all memories together.
     pub memory: u64,
@@ -48,8 +48,9 @@ pub fn decode(snapshot: &[u8], module: ModuleId, limits: ReadLimits) -> Result<S
 /// As [`decode`]; which of several snapshots is to blame is said.
 pub fn decode_chain(snapshots: &[&[u8]], module: ModuleId, limits: ReadLimits) -> Result<State> {
     let mut links: Vec<Link> = Vec::with_capacity(snapshots.len());
+    let mut stored = 0_u64;
     for (number, snapshot) in (1..).zip(snapshots) {
-        let link = link(snapshot, module, limits).and_then(|link| {
+        let link = link(snapshot, number, module, limits).and_then(|link| {
             let before = links.last().map(|link| link.id);
             if link.base == before {
                 return Ok(link);
@@ -60,7 +61,10 @@ pub fn decode_chain(snapshots: &[&[u8]], module: ModuleId, limits: ReadLimits) -
             })
         });
         match link {
-            Ok(link) => links.push(link),
+            Ok(link) => {
+                stored = stored.saturating_add(link.stored_bytes());
+                links.push(link);
+            }
             Err(Error::BadSnapshot { message }) if snapshots.len() > 1 => {
                 return bad(format!(
                     "snapshot {number} of {}: {message}",
@@ -69,12 +73,20 @@ pub fn decode_chain(snapshots: &[&[u8]], module: ModuleId, limits: ReadLimits) -
             }
             Err(error) => return Err(error),
         }
+        // However many there are, what they hold is not in memory at once.
+        if stored > limits.memory && links.len() > 1 {
+            let joined = chain::join(std::mem::take(&mut links))?;
+            stored = joined.stored_bytes();
+            links.push(joined);
+        }
     }
     chain::merge(links)
 }
 
 /// One of the snapshots of a chain.
 pub(super) struct Link {
+    /// Which of the chain it is, from 1 on.
+    pub number: usize,
     pub id: SnapshotId,
     pub base: Option<SnapshotId>,
     pub memories: Vec<Part>,
@@ -82,14 +94,26 @@ pub(super) struct Link {
     pub state: State,
 }
 
+impl Link {
+    fn stored_bytes(&self) -> u64 {
+        self.memories
+            .iter()
+            .map(|part| part.changed.stored_bytes())
+            .sum()
+    }
+}
+
 /// What a snapshot holds of a memory.
 pub(super) struct Part {
+    /// Which of the chain it is of.
+    pub number: usize,
     pub page_size_log2: u8,
+    pub compression: Compression,
     pub changed: Image,
     pub zeroed: Vec<Run>,
 }
 
-fn link(bytes: &[u8], module: ModuleId, limits: ReadLimits) -> Result<Link> {
+fn link(bytes: &[u8], number: usize, module: ModuleId, limits: ReadLimits) -> Result<Link> {
     let (body, id) = check(bytes)?;
     let mut reader = Reader::new(body, 0);
     let Header {
@@ -120,7 +144,7 @@ fn link(bytes: &[u8], module: ModuleId, limits: ReadLimits) -> Result<Link> {
             ));
         }
         match tag {
-            MEMORIES => parts = memories(&mut body, limits.memory, base.is_some())?,
+            MEMORIES => parts = memories(&mut body, number, limits.memory, base.is_some())?,
             GLOBALS => state.globals = globals(&mut body)?,
             TABLES => state.tables = tables(&mut body, limits.table_elements)?,
             DROPPED => {
@@ -136,6 +160,7 @@ fn link(bytes: &[u8], module: ModuleId, limits: ReadLimits) -> Result<Link> {
     }
     reader.end()?;
     Ok(Link {
+        number,
         id,
         base,
         memories: parts,
@@ -215,9 +240,14 @@ pub(super) fn section<'a>(reader: &mut Reader<'a>) -> Result<(Tag, Reader<'a>)> 
     Ok((tag, Reader::new(reader.take(len)?, offset)))
 }
 
-fn memories(reader: &mut Reader<'_>, limit: u64, incremental: bool) -> Result<Vec<Part>> {
+fn memories(
+    reader: &mut Reader<'_>,
+    number: usize,
+    limit: u64,
+    incremental: bool,
+) -> Result<Vec<Part>> {
     let count = reader.count(20)?;
-    let mut memories = Vec::with_capacity(count);
+    let mut memories: Vec<Part> = Vec::with_capacity(count);
     let mut total = 0_u64;
     for _ in 0..count {
         let size = reader.u64()?;
@@ -229,7 +259,12 @@ fn memories(reader: &mut Reader<'_>, limit: u64, incremental: bool) -> Result<Ve
                 requested: total,
             });
         }
-        memories.push(memory(reader, size, incremental)?);
+        let part = memory(reader, number, size, incremental)?;
+        let other = |last: &Part| last.compression != part.compression;
+        if memories.last().is_some_and(other) {
+            return reader.bad("its memories are not compressed in one way");
+        }
+        memories.push(part);
     }
     Ok(memories)
 }
@@ -269,10 +304,12 @@ pub(super) fn memory_header(
     })
 }
 
-fn memory(reader: &mut Reader<'_>, size: u64, incremental: bool) -> Result<Part> {
+fn memory(reader: &mut Reader<'_>, number: usize, size: u64, incremental: bool) -> Result<Part> {
     let header = memory_header(reader, size, incremental)?;
     Ok(Part {
+        number,
         page_size_log2: header.page_size_log2,
+        compression: header.compression,
         changed: pages(reader, size, &header.changed, header.compression)?,
         zeroed: header.zeroed,
     })

@@ -9,6 +9,24 @@ use super::random::Random;
 pub struct Generated {
     pub text: String,
     calls: Vec<(String, Vec<Range>)>,
+    /// Of the first memory and the first table.
+    memory_type: &'static str,
+    table_type: &'static str,
+}
+
+/// Parameter `n` as an address, or index, of that type.
+fn address(ty: &str, n: usize) -> String {
+    match ty {
+        "i64" => format!("(i64.extend_i32_u (local.get {n}))"),
+        _ => format!("(local.get {n})"),
+    }
+}
+
+fn wrap(ty: &str) -> &'static str {
+    match ty {
+        "i64" => "i32.wrap_i64",
+        _ => "nop",
+    }
 }
 
 /// What an argument is drawn from.
@@ -28,6 +46,8 @@ impl Generated {
 "#,
             ),
             calls: Vec::new(),
+            memory_type: "i32",
+            table_type: "i32",
         };
         let memories = random.below(3);
         let tables = random.below(3);
@@ -74,11 +94,11 @@ impl Generated {
 
     fn memory(&mut self, random: &mut Random, m: usize) {
         let pages = random.below(6);
-        let (ty, address, wrap) = if random.one_in(2) {
-            ("i64", "(i64.extend_i32_u (local.get 0))", "i32.wrap_i64")
-        } else {
-            ("i32", "(local.get 0)", "nop")
-        };
+        let ty = *random.pick(&["i32", "i64"]);
+        let (address, wrap) = (address(ty, 0), wrap(ty));
+        if m == 0 {
+            self.memory_type = ty;
+        }
         let small = if ty == "i32" && random.one_in(4) {
             "(pagesize 1)"
         } else {
@@ -145,9 +165,14 @@ impl Generated {
             );
             return;
         }
-        self.line(format!("(table $t{t} {size} 500 funcref)"));
+        let ty = *random.pick(&["i32", "i64"]);
+        let (index, wrap) = (address(ty, 0), wrap(ty));
+        if t == 0 {
+            self.table_type = ty;
+        }
+        self.line(format!("(table $t{t} {ty} {size} 500 funcref)"));
         if size > 0 {
-            self.line(format!("(elem (table $t{t}) (i32.const 0) func $a)"));
+            self.line(format!("(elem (table $t{t}) ({ty}.const 0) func $a)"));
         }
         for (name, value) in [
             ("a", "(ref.func $a)"),
@@ -158,13 +183,13 @@ impl Generated {
             self.export(
                 format!("set_{name}{t}"),
                 &[Range::Below(12)],
-                &format!("(param i32) (table.set $t{t} (local.get 0) {value})"),
+                &format!("(param i32) (table.set $t{t} {index} {value})"),
             );
         }
         self.export(
             format!("extend{t}"),
             &[Range::Below(6)],
-            &format!("(param i32) (result i32) (table.grow $t{t} (ref.func $b) (local.get 0))"),
+            &format!("(param i32) (result i32) (table.grow $t{t} (ref.func $b) {index}) {wrap}"),
         );
         for _ in 0..3 {
             self.calls
@@ -172,7 +197,7 @@ impl Generated {
         }
         self.line(format!(
             "(func (export \"call{t}\") (param i32) (result i32)
-               (call_indirect $t{t} (type $f) (local.get 0)))"
+               (call_indirect $t{t} (type $f) {index}))"
         ));
     }
 
@@ -267,16 +292,17 @@ impl Generated {
     }
 
     fn data(&mut self, random: &mut Random, d: usize, memories: usize) {
-        if memories == 0 || !self.text.contains("(memory $m0 i32") {
+        if memories == 0 {
             return;
         }
+        let place = address(self.memory_type, 0);
         self.line(format!("(data $d{d} \"passive{d}\")"));
         self.export(
             format!("init{d}"),
             &[Range::Below(70_000), Range::Below(10)],
             &format!(
                 "(param i32 i32)
-                 (memory.init $m0 $d{d} (local.get 0) (i32.const 0) (local.get 1))"
+                 (memory.init $m0 $d{d} {place} (i32.const 0) (local.get 1))"
             ),
         );
         if random.one_in(2) {
@@ -292,13 +318,14 @@ impl Generated {
         if tables == 0 || self.text.contains("$u0") {
             return;
         }
+        let place = address(self.table_type, 0);
         self.line(format!("(elem $e{e} func $a $b $host $a)"));
         self.export(
             format!("init_elements{e}"),
             &[Range::Below(9), Range::Below(4)],
             &format!(
                 "(param i32 i32)
-                 (table.init $t0 $e{e} (local.get 0) (i32.const 0) (local.get 1))"
+                 (table.init $t0 $e{e} {place} (i32.const 0) (local.get 1))"
             ),
         );
         if random.one_in(2) {
