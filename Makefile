@@ -1,6 +1,6 @@
 # The two commands to know: make demo, make test.
 .POSIX:
-.PHONY: demo test test-otp setup build cli install spec wasi-tests soak memcheck bench lint clean help
+.PHONY: demo test test-otp setup build cli install spec wasi-tests soak memcheck bench fuzz lint clean help
 
 PREFIX = /usr/local
 
@@ -46,6 +46,9 @@ memcheck: ## tests of the core under valgrind
 
 bench: build ## the benchmark
 	$(RUN) bench/bench.escript
+
+fuzz: setup ## search for faults for SECONDS in each target, or in TARGET alone
+	sh scripts/fuzz.sh "$(TARGET)" "$(SECONDS)"
 
 lint: setup ## the static checks alone
 	cargo fmt --all --check

@@ -1,6 +1,6 @@
 //! The meaning of translated modules: the scripts beside this file, and those of the official
-//! suite where it is at hand. A property test against a reference interpretation belongs beside
-//! this, with [`generated::module`](crate::support::generated::module) for its programs.
+//! suite where it is at hand. That programs made at random do what they should is tested by
+//! `fuzz.rs`.
 
 use std::path::Path;
 
