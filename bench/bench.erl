@@ -32,12 +32,12 @@ main(Folder, Args) ->
     Rows = lists:enumerate([calibrated(Row) || Row <- rows(Files)]),
     Samples = rounds(Rounds, Rows, Native, #{}),
     Single = bench_compile:rows(Files) ++ bench_throughput:rows() ++ bench_devices:rows(Files)
-        ++ bench_latency:rows(Files) ++ bench_idle:rows(Files),
+        ++ bench_latency:rows(Files) ++ bench_idle:rows(Files) ++ bench_snapshots:sizes(Files),
     bench_table:print(Rounds, Rows, Samples, Single).
 
 rows(Files) ->
     bench_calls:rows(Files) ++ bench_starts:rows(Files) ++ bench_aos:rows(Files)
-        ++ bench_compute:rows(Files) ++ bench_wasi:rows(Files).
+        ++ bench_snapshots:rows(Files) ++ bench_compute:rows(Files) ++ bench_wasi:rows(Files).
 
 %% Runs several times, so that something else the machine does is not taken for the row's own cost.
 calibrated(#{run := Run} = Row) when not is_map_key(count, Row) ->

@@ -1,7 +1,7 @@
 %% @doc What instances take that do nothing.
 -module(bench_idle).
 
--export([rows/1]).
+-export([rows/1, taken/0, each/3]).
 
 -define(INSTANCES, 10000).
 
@@ -37,7 +37,8 @@ start(Module, Left, Instances) ->
         {error, _} = Error -> {Instances, Error}
     end.
 
-%% Resident and reserved memory in KiB, and the number of mappings.
+%% @doc Resident and reserved memory in KiB, and the number of mappings.
+-spec taken() -> {integer(), integer(), integer()}.
 taken() ->
     erlang:garbage_collect(),
     {ok, Status} = file:read_file("/proc/self/status"),
@@ -49,6 +50,9 @@ field(Status, Name) ->
         re:run(Status, Name ++ ":\\s+(\\d+) kB", [{capture, all_but_first, list}]),
     list_to_integer(Number).
 
+%% @doc What each of some instances has taken between two moments.
+-spec each({integer(), integer(), integer()}, {integer(), integer(), integer()}, pos_integer()) ->
+    string().
 each({Resident0, Reserved0, Maps0}, {Resident, Reserved, Maps}, Count) ->
     text("~.1f KiB resident, ~.3f GiB reserved, ~.1f mappings",
          [(Resident - Resident0) / Count, (Reserved - Reserved0) / Count / 1048576,
