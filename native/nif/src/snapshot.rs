@@ -113,9 +113,23 @@ fn instance_deserialize<'a>(env: Env<'a>, instance: Term<'a>, snapshot: Term<'a>
     })
 }
 
-/// Gives an instance the state that it had right after its start: `ok`.
+/// Gives an instance the state that it had right after its start: `ok`; `later` if there is more to
+/// do than a scheduler has time for.
 #[rustler::nif]
 fn instance_reset<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    if instance::decode(instance).is_ok_and(|instance| instance.module().starts_slowly()) {
+        return atoms::later().encode(env);
+    }
+    reset(env, instance)
+}
+
+/// As `instance_reset`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn instance_reset_dirty<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    reset(env, instance)
+}
+
+fn reset<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
     answer(env, || {
         let instance = instance::decode(instance)?;
         let index = instance.index;
@@ -163,7 +177,7 @@ fn fork<'a>(
     let (module, imports) = instance.store.instance(index).ok_or(Error::Stopped)?;
     let made = usable(&instance).and_then(|()| {
         instance.store.hold(env, &instance, |coroutine| {
-            if quickly && !coroutine.is_captured()? {
+            if quickly && (module.starts_slowly() || !coroutine.is_captured()?) {
                 return Ok(None);
             }
             let state = coroutine.capture(index)?;
