@@ -158,6 +158,8 @@
 
 %% Looking at this many bytes takes about as long as a scheduler may be kept.
 -define(MANY_BYTES, 1048576).
+%% So does making this many elements of a table.
+-define(MANY_ELEMENTS, 100000).
 
 %% @equiv compile(Bytes, #{})
 -spec compile(binary()) -> result(module_ref()).
@@ -304,7 +306,7 @@ counts_fuel(#{fuel := _}) -> true;
 counts_fuel(_) -> false.
 
 create(Module, Options) ->
-    {ok, Names} = wasmbeam_nif:module_import_names(Module),
+    {ok, Names} = pages(fun(From) -> wasmbeam_nif:module_import_names(Module, From) end),
     Given = maps:get(imports, Options, #{}),
     Handler = maps:get(import_handler, Options, undefined),
     case wasmbeam_imports:bind(Names, Given, Handler) of
@@ -641,7 +643,13 @@ fork_reference(Ref) ->
 %% Errors: those of `serialize/2' as they were right after the start; `stopped'.
 -spec reset(instance()) -> ok | {error, error_reason()}.
 reset(Instance) ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:instance_reset(Ref) end).
+    access(Instance, fun reset_reference/1).
+
+reset_reference(Ref) ->
+    case wasmbeam_nif:instance_reset(Ref) of
+        later -> wasmbeam_nif:instance_reset_dirty(Ref);
+        Answer -> Answer
+    end.
 
 %% @doc What a snapshot says of itself, without the module that it is of. One of a chain is read alone.
 %%
@@ -657,23 +665,34 @@ snapshot_info(Snapshot) ->
 %% @doc What a module imports, in its order.
 -spec imports(source() | instance()) -> [import_type()] | {error, error_reason()}.
 imports(Source) ->
-    describe(Source, fun wasmbeam_nif:module_imports/1, fun wasmbeam_nif:instance_imports/1).
+    describe(Source, fun wasmbeam_nif:module_imports/2, fun wasmbeam_nif:instance_imports/2).
 
 %% @doc What a module exports, in its order.
 -spec exports(source() | instance()) -> [export_type()] | {error, error_reason()}.
 exports(Source) ->
-    describe(Source, fun wasmbeam_nif:module_exports/1, fun wasmbeam_nif:instance_exports/1).
+    describe(Source, fun wasmbeam_nif:module_exports/2, fun wasmbeam_nif:instance_exports/2).
 
 describe(Source, OfModule, OfInstance) ->
     case wasmbeam_call:reference(Source) of
-        {ok, Ref} -> bare(OfInstance(Ref));
+        {ok, Ref} -> bare(pages(fun(From) -> OfInstance(Ref, From) end));
         error when is_binary(Source) ->
             case compile(Source) of
-                {ok, Module} -> bare(OfModule(Module));
+                {ok, Module} -> describe(Module, OfModule, OfInstance);
                 {error, _} = Error -> Error
             end;
-        error when is_reference(Source) -> bare(OfModule(Source));
+        error when is_reference(Source) -> bare(pages(fun(From) -> OfModule(Source, From) end));
         error -> bad_argument("the bytes of a module, a compiled one, or an instance", Source)
+    end.
+
+%% All that the native library describes some at a time.
+pages(Page) ->
+    pages(Page, 0, []).
+
+pages(Page, From, Before) ->
+    case Page(From) of
+        {ok, {Items, done}} -> {ok, lists:append(lists:reverse(Before, [Items]))};
+        {ok, {Items, Next}} -> pages(Page, Next, [Items | Before]);
+        {error, _} = Failure -> Failure
     end.
 
 %% @doc Where each of a module's imports comes from if `imports' of {@link start/2} has nothing for it,
@@ -865,6 +884,8 @@ table_set(Instance, Table, Index, Value) ->
 %% @doc Grows a table by `Delta' elements that are set to `Value', and gives its former size.
 -spec table_grow(instance(), binary() | non_neg_integer(), non_neg_integer(), value()) ->
     result(non_neg_integer()).
+table_grow(Instance, Table, Delta, Value) when is_integer(Delta), Delta >= ?MANY_ELEMENTS ->
+    access(Instance, fun(Ref) -> wasmbeam_nif:table_grow_dirty(Ref, Table, Delta, Value) end);
 table_grow(Instance, Table, Delta, Value) ->
     access(Instance, fun(Ref) -> wasmbeam_nif:table_grow(Ref, Table, Delta, Value) end).
 
@@ -979,10 +1000,15 @@ memory(Instance, Options, Access) ->
 %% An offset that no machine has reaches the native library as the greatest that there is.
 at(Offset, {error, {out_of_bounds, #{size := Size, bound := Bound} = Info}})
         when Offset < 0; Offset >= 1 bsl 64 ->
-    Message = io_lib:format("~b + ~b is out of bounds: the end is at ~b", [Offset, Size, Bound]),
+    Message = io_lib:format("~ts + ~b is out of bounds: the end is at ~b",
+                            [number(Offset), Size, Bound]),
     {error, wasmbeam_error:reason(out_of_bounds, Message, Info#{offset := Offset})};
 at(_Offset, Answer) ->
     Answer.
+
+%% The digits of a number of a million bits take a scheduler seconds.
+number(Number) when abs(Number) < 1 bsl 256 -> integer_to_list(Number);
+number(_) -> "a number of more than 256 bits".
 
 access(Instance, Access) ->
     with_reference(Instance, fun(Ref) -> wasmbeam_call:access(fun() -> Access(Ref) end) end).

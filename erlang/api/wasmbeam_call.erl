@@ -66,7 +66,13 @@ starter({?TAG, Ref, _}, Function, Args, Options) ->
                   [wasmbeam_imports:binding()], trap | error, wasmbeam_wasi:world(), map()) ->
     {ok, [wasmbeam:value()]} | {error, wasmbeam:error_reason()}.
 instantiate({?TAG, Ref, _} = Instance, start, Bindings, Unknown, World, Options) ->
-    run(Instance, fun() -> wasmbeam_nif:instantiate(Ref, Bindings, Unknown, World) end, Options);
+    Start = fun() ->
+        case wasmbeam_nif:instantiate(Ref, Bindings, Unknown, World) of
+            later -> wasmbeam_nif:instantiate_dirty(Ref, Bindings, Unknown, World);
+            Step -> Step
+        end
+    end,
+    run(Instance, Start, Options);
 instantiate({?TAG, Ref, _} = Instance, {snapshot, Snapshot}, Bindings, Unknown, World, Options) ->
     Start = fun() ->
         case wasmbeam_nif:instance_restore(Ref, Bindings, Unknown, World, Snapshot) of

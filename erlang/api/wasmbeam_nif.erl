@@ -5,17 +5,17 @@
 
 -export([version/0,
          compile_cached/2, compile_cached_dirty/2, compile_image/2, compile_leave/1,
-         module_image/2, module_imports/1, module_import_names/1,
-         module_exports/1, module_config/1, module_exports_action/2, cache_info/0,
+         module_image/2, module_imports/2, module_import_names/2,
+         module_exports/2, module_config/1, module_exports_action/2, cache_info/0,
          instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2,
          instance_interrupt/2, instance_leave_line/2, instance_watch/1, instance_sibling/2,
-         instance_imports/1, instance_exports/1, instance_info/1,
-         instantiate/4, call/4, resume/1, import_return/4, import_default/1, import_fail/1,
-         reply/2, import_type/2,
+         instance_imports/2, instance_exports/2, instance_info/1,
+         instantiate/4, instantiate_dirty/4, call/4, resume/1, import_return/4, import_default/1,
+         import_fail/1, reply/2, import_type/2,
          memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
          memory_write_dirty/4, memory_replace/3, memory_grow/3,
          global_get/2, global_set/3,
-         table_size/2, table_get/3, table_set/4, table_grow/4,
+         table_size/2, table_get/3, table_set/4, table_grow/4, table_grow_dirty/4,
          wasi_new/1, wasi_new_dirty/1, wasi_new_host/1,
          wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
          world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
@@ -25,7 +25,7 @@
          output/3,
          instance_serialize/3, instance_deserialize/2, instance_deserialize_dirty/2, instance_restore/5,
          instance_restore_dirty/5, instance_mark_start/1,
-         instance_reset/1, instance_fork/2, instance_fork_dirty/2,
+         instance_reset/1, instance_reset_dirty/1, instance_fork/2, instance_fork_dirty/2,
          image_features/1, module_providers/1, snapshot_info/1,
          json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
          call_observed/4, events_want/2, instances/0, counters/0, node_limits/1, await_freed/0,
@@ -36,17 +36,17 @@
 
 -nifs([version/0,
        compile_cached/2, compile_cached_dirty/2, compile_image/2, compile_leave/1,
-         module_image/2, module_imports/1, module_import_names/1,
-       module_exports/1, module_config/1, module_exports_action/2, cache_info/0,
+         module_image/2, module_imports/2, module_import_names/2,
+       module_exports/2, module_config/1, module_exports_action/2, cache_info/0,
        instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2, instance_interrupt/2,
-       instance_leave_line/2, instance_watch/1, instance_sibling/2, instance_imports/1,
-       instance_exports/1, instance_info/1,
-       instantiate/4, call/4, resume/1, import_return/4, import_default/1, import_fail/1, reply/2,
-       import_type/2,
+       instance_leave_line/2, instance_watch/1, instance_sibling/2, instance_imports/2,
+       instance_exports/2, instance_info/1,
+       instantiate/4, instantiate_dirty/4, call/4, resume/1, import_return/4, import_default/1,
+       import_fail/1, reply/2, import_type/2,
        memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
        memory_write_dirty/4, memory_replace/3, memory_grow/3,
        global_get/2, global_set/3,
-       table_size/2, table_get/3, table_set/4, table_grow/4,
+       table_size/2, table_get/3, table_set/4, table_grow/4, table_grow_dirty/4,
        wasi_new/1, wasi_new_dirty/1, wasi_new_host/1,
        wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
        world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
@@ -56,7 +56,7 @@
        output/3,
        instance_serialize/3, instance_deserialize/2, instance_deserialize_dirty/2, instance_restore/5,
        instance_restore_dirty/5, instance_mark_start/1,
-       instance_reset/1, instance_fork/2, instance_fork_dirty/2,
+       instance_reset/1, instance_reset_dirty/1, instance_fork/2, instance_fork_dirty/2,
        image_features/1, module_providers/1, snapshot_info/1,
        json_encode/1, json_encode_dirty/1, json_decode/1, json_decode_dirty/1,
        call_observed/4, events_want/2, instances/0, counters/0, node_limits/1, await_freed/0,
@@ -69,6 +69,8 @@
 -type failure() :: {error, wasmbeam:error_reason() | native_unavailable}.
 -type again() :: {queued, Ticket :: pos_integer()} | again.
 %% Ask again: after the message `{'$wasmbeam', Ticket, turn}', or at once.
+-type page(Item) :: {[Item], Next :: non_neg_integer() | done}.
+%% Some items from a place on, and the place of those that follow.
 -type step() ::
     observed |
     {ok, [wasmbeam:value()]}
@@ -127,18 +129,20 @@ compile_leave(_Wait) -> ?NOT_LOADED.
 module_image(_Module, _Key) -> ?NOT_LOADED.
 
 %% @doc What a module imports.
--spec module_imports(module_ref()) -> {ok, [wasmbeam:import_type()]} | failure().
-module_imports(_Module) -> ?NOT_LOADED.
+-spec module_imports(module_ref(), non_neg_integer()) ->
+    {ok, page(wasmbeam:import_type())} | failure().
+module_imports(_Module, _From) -> ?NOT_LOADED.
 
 %% @doc The names alone of what a module imports, and whether no Erlang function could provide it.
--spec module_import_names(module_ref()) ->
-    {ok, [{Module :: binary(), Name :: binary(), wasmbeam:kind(), NeedsEngine :: boolean()}]}
+-spec module_import_names(module_ref(), non_neg_integer()) ->
+    {ok, page({Module :: binary(), Name :: binary(), wasmbeam:kind(), NeedsEngine :: boolean()})}
     | failure().
-module_import_names(_Module) -> ?NOT_LOADED.
+module_import_names(_Module, _From) -> ?NOT_LOADED.
 
 %% @doc What a module exports.
--spec module_exports(module_ref()) -> {ok, [wasmbeam:export_type()]} | failure().
-module_exports(_Module) -> ?NOT_LOADED.
+-spec module_exports(module_ref(), non_neg_integer()) ->
+    {ok, page(wasmbeam:export_type())} | failure().
+module_exports(_Module, _From) -> ?NOT_LOADED.
 
 %% @doc The options that a module was compiled with.
 -spec module_config(module_ref()) ->
@@ -190,21 +194,28 @@ instance_watch(_Instance) -> ?NOT_LOADED.
 instance_sibling(_Instance, _Index) -> ?NOT_LOADED.
 
 %% @doc What the instance's module imports.
--spec instance_imports(instance_ref()) -> {ok, [wasmbeam:import_type()]} | failure().
-instance_imports(_Instance) -> ?NOT_LOADED.
+-spec instance_imports(instance_ref(), non_neg_integer()) ->
+    {ok, page(wasmbeam:import_type())} | failure().
+instance_imports(_Instance, _From) -> ?NOT_LOADED.
 
 %% @doc What the instance exports.
--spec instance_exports(instance_ref()) -> {ok, [wasmbeam:export_type()]} | failure().
-instance_exports(_Instance) -> ?NOT_LOADED.
+-spec instance_exports(instance_ref(), non_neg_integer()) ->
+    {ok, page(wasmbeam:export_type())} | failure().
+instance_exports(_Instance, _From) -> ?NOT_LOADED.
 
 %% @doc What can be told about an instance without disturbing it.
 -spec instance_info(instance_ref()) -> {ok, wasmbeam:info()} | failure().
 instance_info(_Instance) -> ?NOT_LOADED.
 
-%% @doc Runs the start function.
+%% @doc Runs the start function; `later' if making the instance takes long.
 -spec instantiate(instance_ref(), [wasmbeam_imports:binding()], trap | error,
-                  wasmbeam_wasi:world()) -> step().
+                  wasmbeam_wasi:world()) -> step() | later.
 instantiate(_Instance, _Bindings, _UnknownImports, _Wasi) -> ?NOT_LOADED.
+
+%% @doc As `instantiate/4', however long it takes.
+-spec instantiate_dirty(instance_ref(), [wasmbeam_imports:binding()], trap | error,
+                        wasmbeam_wasi:world()) -> step().
+instantiate_dirty(_Instance, _Bindings, _UnknownImports, _Wasi) -> ?NOT_LOADED.
 
 %% @doc Calls a function, with fuel for it if that is a number.
 -spec call(instance_ref(), wasmbeam:func(), [wasmbeam:value()], non_neg_integer() | infinity) ->
@@ -303,6 +314,11 @@ table_set(_Instance, _Table, _Index, _Value) -> ?NOT_LOADED.
     {ok, non_neg_integer()} | failure() | again().
 table_grow(_Instance, _Table, _Delta, _Value) -> ?NOT_LOADED.
 
+%% @doc As `table_grow/4', for many elements.
+-spec table_grow_dirty(instance_ref(), which(), non_neg_integer(), wasmbeam:value()) ->
+    {ok, non_neg_integer()} | failure() | again().
+table_grow_dirty(_Instance, _Table, _Delta, _Value) -> ?NOT_LOADED.
+
 %% @doc The WASI world of one instance, from options that have been checked.
 -spec wasi_new(map()) ->
     {ok, reference()} | {bad_option, Key :: atom(), wasmbeam:error_reason()} | failure().
@@ -390,9 +406,13 @@ instance_restore_dirty(_Instance, _Bindings, _UnknownImports, _World, _Snapshot)
 -spec instance_mark_start(instance_ref()) -> ok | failure() | again().
 instance_mark_start(_Instance) -> ?NOT_LOADED.
 
-%% @doc Gives an instance the state that it had after its start.
--spec instance_reset(instance_ref()) -> ok | failure() | again().
+%% @doc Gives an instance the state that it had after its start; `later' if that takes long.
+-spec instance_reset(instance_ref()) -> ok | later | failure() | again().
 instance_reset(_Instance) -> ?NOT_LOADED.
+
+%% @doc As `instance_reset/1', however long it takes.
+-spec instance_reset_dirty(instance_ref()) -> ok | failure() | again().
+instance_reset_dirty(_Instance) -> ?NOT_LOADED.
 
 %% @doc A copy of an instance; `later' if making it takes long.
 -spec instance_fork(instance_ref(), pid() | none) ->

@@ -342,6 +342,23 @@ impl Module {
             .is_some_and(|signature| signature.params.is_empty() && signature.results.is_empty())
     }
 
+    /// Whether making an instance takes longer than a thread that others wait for may be kept: about
+    /// a millisecond.
+    #[must_use]
+    pub fn starts_slowly(&self) -> bool {
+        const IMPORTS: usize = 250;
+        // Globals and tables count, which the loader has exported.
+        const EXPORTS: usize = 10_000;
+        const TABLE_ELEMENTS: u64 = 100_000;
+        // Code and data.
+        const IMAGE: usize = 64 << 20;
+        let image = self.inner.image_range();
+        self.imports.len() > IMPORTS
+            || self.exports.len() > EXPORTS
+            || self.inner.resources_required().max_initial_table_size > Some(TABLE_ELEMENTS)
+            || (image.end as usize).saturating_sub(image.start as usize) > IMAGE
+    }
+
     pub(crate) fn inner(&self) -> &wasmtime::Module {
         &self.inner
     }

@@ -377,6 +377,28 @@ fn table_grow<'a>(
     delta: Term<'a>,
     value: Term<'a>,
 ) -> Term<'a> {
+    grow(env, instance, which, delta, value)
+}
+
+/// For what takes longer than a scheduler may be kept.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn table_grow_dirty<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    delta: Term<'a>,
+    value: Term<'a>,
+) -> Term<'a> {
+    grow(env, instance, which, delta, value)
+}
+
+fn grow<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    which: Term<'a>,
+    delta: Term<'a>,
+    value: Term<'a>,
+) -> Term<'a> {
     finish(
         env,
         (|| {

@@ -171,6 +171,7 @@ rustler::atoms! {
     compression,
     lz4,
     zstd,
+    done,
     later,
     fail,
     owner,

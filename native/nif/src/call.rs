@@ -33,9 +33,24 @@ use crate::wasi;
 
 /// Makes the guest ready and runs its start function. `bindings` has one element for each import:
 /// `default`, `host`, `new`, `{export, Instance, Name}` or `{value, Value}`. `wasi` is what `wasi_new/1`
-/// gave, or `none`.
+/// gave, or `none`. Answers `later` where a scheduler has no time for that.
 #[rustler::nif]
 fn instantiate<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    bindings: Term<'a>,
+    unknown_imports: Atom,
+    wasi: Term<'a>,
+) -> Term<'a> {
+    if instance::decode(instance).is_ok_and(|instance| instance.module().starts_slowly()) {
+        return atoms::later().encode(env);
+    }
+    make(env, instance, bindings, unknown_imports, wasi, Begin::Start)
+}
+
+/// As `instantiate`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn instantiate_dirty<'a>(
     env: Env<'a>,
     instance: Term<'a>,
     bindings: Term<'a>,

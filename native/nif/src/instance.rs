@@ -379,20 +379,20 @@ fn instance_sibling<'a>(env: Env<'a>, instance: Term<'a>, index: usize) -> Term<
     )
 }
 
-/// As `module_imports/1`, for an instance.
+/// As `module_imports/2`, for an instance.
 #[rustler::nif]
-fn instance_imports<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+fn instance_imports<'a>(env: Env<'a>, instance: Term<'a>, from: usize) -> Term<'a> {
     error::result(
         env,
-        decode(instance).map(|instance| describe_imports(env, &instance.module)),
+        decode(instance).map(|instance| describe_imports(env, &instance.module, from)),
     )
 }
 
-/// As `module_exports/1`, for an instance.
+/// As `module_exports/2`, for an instance.
 #[rustler::nif]
-fn instance_exports<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+fn instance_exports<'a>(env: Env<'a>, instance: Term<'a>, from: usize) -> Term<'a> {
     error::result(
         env,
-        decode(instance).map(|instance| describe_exports(env, &instance.module)),
+        decode(instance).map(|instance| describe_exports(env, &instance.module, from)),
     )
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use rustler::schedule::consume_timeslice;
 use rustler::{Encoder, Env, Resource, ResourceArc, Term};
 use wasmbeam_core::{ExternType, Module, Opt, Signature, ValType};
 
@@ -35,31 +36,53 @@ pub fn resource(module: Arc<Module>) -> ResourceArc<ModuleRes> {
     ResourceArc::new(ModuleRes(module.into()))
 }
 
-/// `[#{module, name, kind, type}]`, in the module's order.
+/// What is described at a time: a module may have as many imports and exports as keep a scheduler
+/// busy for half a second.
+const PAGE: usize = 256;
+/// How much of a process's time a page takes.
+const PAGE_PERCENT: i32 = 30;
+
+/// `{Descriptions, Next}` of some items from the place `from` on; `Next` is the place of those that
+/// follow, or `done`.
+fn page<'a, T, D: Encoder>(
+    env: Env<'a>,
+    items: &[T],
+    from: usize,
+    describe: impl Fn(&T) -> D,
+) -> (Vec<Term<'a>>, Term<'a>) {
+    let rest = items.get(from..).unwrap_or_default();
+    let (page, more) = rest.split_at(rest.len().min(PAGE));
+    let described = page.iter().map(|item| describe(item).encode(env)).collect();
+    let next = if more.is_empty() {
+        atoms::done().encode(env)
+    } else {
+        // Without this the next hundred pages would come before anybody else.
+        consume_timeslice(env, PAGE_PERCENT);
+        (from + PAGE).encode(env)
+    };
+    (described, next)
+}
+
+/// `{[#{module, name, kind, type}], Next}`, in the module's order, from an index on.
 #[rustler::nif]
-fn module_imports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
+fn module_imports<'a>(env: Env<'a>, module: Term<'a>, from: usize) -> Term<'a> {
     error::result(
         env,
-        decode(module).map(|module| describe_imports(env, &module)),
+        decode(module).map(|module| describe_imports(env, &module, from)),
     )
 }
 
-/// `[{Module, Name, Kind, NeedsEngine}]`, in the module's order. What needs the engine no fun can
-/// do.
+/// `{[{Module, Name, Kind, NeedsEngine}], Next}`, in the module's order, from an index on. What needs
+/// the engine no fun can do.
 #[rustler::nif]
-fn module_import_names<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
+fn module_import_names<'a>(env: Env<'a>, module: Term<'a>, from: usize) -> Term<'a> {
     error::result(
         env,
         decode(module).map(|module| {
-            let names: Vec<Term> = module
-                .imports()
-                .iter()
-                .map(|import| {
-                    let kind = kind_atom(&import.ty);
-                    (&import.module, &import.name, kind, import.needs_engine()).encode(env)
-                })
-                .collect();
-            names
+            page(env, module.imports(), from, |import| {
+                let kind = kind_atom(&import.ty);
+                (&import.module, &import.name, kind, import.needs_engine()).encode(env)
+            })
         }),
     )
 }
@@ -97,12 +120,12 @@ fn module_exports_action<'a>(env: Env<'a>, module: Term<'a>, name: &str) -> Term
     )
 }
 
-/// `[#{name, kind, type}]`, in the module's order.
+/// `{[#{name, kind, type}], Next}`, in the module's order, from an index on.
 #[rustler::nif]
-fn module_exports<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
+fn module_exports<'a>(env: Env<'a>, module: Term<'a>, from: usize) -> Term<'a> {
     error::result(
         env,
-        decode(module).map(|module| describe_exports(env, &module)),
+        decode(module).map(|module| describe_exports(env, &module, from)),
     )
 }
 
@@ -112,37 +135,37 @@ fn version(env: Env<'_>) -> Term<'_> {
     (atoms::ok(), env!("CARGO_PKG_VERSION")).encode(env)
 }
 
-pub fn describe_imports<'a>(env: Env<'a>, module: &Module) -> Vec<Term<'a>> {
-    module
-        .imports()
-        .iter()
-        .map(|import| {
-            let pairs = [
-                (atoms::module(), import.module.encode(env)),
-                (atoms::name(), import.name.encode(env)),
-                (atoms::kind(), kind_atom(&import.ty).encode(env)),
-                (atoms::type_(), describe(env, &import.ty)),
-            ]
-            .map(|(key, value)| (key.encode(env), value));
-            term::map(env, &pairs)
-        })
-        .collect()
+pub fn describe_imports<'a>(
+    env: Env<'a>,
+    module: &Module,
+    from: usize,
+) -> (Vec<Term<'a>>, Term<'a>) {
+    page(env, module.imports(), from, |import| {
+        let pairs = [
+            (atoms::module(), import.module.encode(env)),
+            (atoms::name(), import.name.encode(env)),
+            (atoms::kind(), kind_atom(&import.ty).encode(env)),
+            (atoms::type_(), describe(env, &import.ty)),
+        ]
+        .map(|(key, value)| (key.encode(env), value));
+        term::map(env, &pairs)
+    })
 }
 
-pub fn describe_exports<'a>(env: Env<'a>, module: &Module) -> Vec<Term<'a>> {
-    module
-        .exports()
-        .iter()
-        .map(|export| {
-            let pairs = [
-                (atoms::name(), export.name.encode(env)),
-                (atoms::kind(), kind_atom(&export.ty).encode(env)),
-                (atoms::type_(), describe(env, &export.ty)),
-            ]
-            .map(|(key, value)| (key.encode(env), value));
-            term::map(env, &pairs)
-        })
-        .collect()
+pub fn describe_exports<'a>(
+    env: Env<'a>,
+    module: &Module,
+    from: usize,
+) -> (Vec<Term<'a>>, Term<'a>) {
+    page(env, module.exports(), from, |export| {
+        let pairs = [
+            (atoms::name(), export.name.encode(env)),
+            (atoms::kind(), kind_atom(&export.ty).encode(env)),
+            (atoms::type_(), describe(env, &export.ty)),
+        ]
+        .map(|(key, value)| (key.encode(env), value));
+        term::map(env, &pairs)
+    })
 }
 
 fn kind_atom(ty: &ExternType) -> rustler::Atom {

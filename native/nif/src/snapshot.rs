@@ -182,9 +182,23 @@ impl From<Beginning> for Begin {
     }
 }
 
-/// Gives an instance the state that it had right after its start: `ok`.
+/// Gives an instance the state that it had right after its start: `ok`; `later` if there is more to
+/// do than a scheduler has time for.
 #[rustler::nif]
 fn instance_reset<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    if instance::decode(instance).is_ok_and(|instance| instance.module().starts_slowly()) {
+        return atoms::later().encode(env);
+    }
+    reset(env, instance)
+}
+
+/// As `instance_reset`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn instance_reset_dirty<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    reset(env, instance)
+}
+
+fn reset<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
     answer(env, || {
         let instance = instance::decode(instance)?;
         let index = instance.index;
@@ -232,7 +246,7 @@ fn fork<'a>(
     let (module, imports) = instance.store.instance(index).ok_or(Error::Stopped)?;
     let made = usable(&instance).and_then(|()| {
         instance.store.hold(env, &instance, |coroutine| {
-            if quickly && !coroutine.is_captured()? {
+            if quickly && (module.starts_slowly() || !coroutine.is_captured()?) {
                 return Ok(None);
             }
             let state = coroutine.capture(index)?;
@@ -264,8 +278,11 @@ fn chain<'a>(snapshots: Term<'a>) -> Result<Vec<Binary<'a>>, Failure<'a>> {
     all.map_err(|_| Failure::bad("a snapshot, or a list of snapshots", snapshots))
 }
 
-/// What was read from these binaries not long ago.
+/// What was read from these binaries not long ago; none if to begin with it would take long.
 fn known(instance: &Instance, chain: &[Binary<'_>]) -> Option<Beginning> {
+    if instance.module().starts_slowly() {
+        return None;
+    }
     let limits = ReadLimits::from(instance.store.limits());
     let state = recent::find(chain, instance.module().id(), limits)?;
     Some(Beginning::new(state, chain))

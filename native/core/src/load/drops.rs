@@ -11,7 +11,7 @@ use wasm_encoder::{Encode, SectionId};
 use wasmparser::{DataKind, ElementKind, FunctionBody, Operator, Parser, Payload, TypeRef};
 
 use super::LoadError;
-use super::sections::{Edit, Sections, append_sized, encode_len, rewrite, slice};
+use super::sections::{Edit, Entries, Sections, append_sized, encode_len, rewrite, slice};
 
 const PREFIX: u8 = 0xfc;
 const DATA_DROP: u8 = 9;
@@ -45,24 +45,6 @@ pub fn track(wasm: &[u8]) -> Result<Option<Tracked>, LoadError> {
         return Ok(None);
     }
     survey.rewrite(wasm).map(Some)
-}
-
-/// A section that is a counted row of entries.
-#[derive(Default, Clone, Copy)]
-struct Entries<'a> {
-    count: u32,
-    bytes: &'a [u8],
-}
-
-impl Entries<'_> {
-    /// The section's contents with more entries after its own.
-    fn extended(&self, more: usize, bytes: &[u8]) -> Result<Edit, LoadError> {
-        let mut contents = Vec::with_capacity(self.bytes.len() + bytes.len() + 5);
-        encode_len(&mut contents, self.count as usize + more, 0)?;
-        contents.extend_from_slice(self.bytes);
-        contents.extend_from_slice(bytes);
-        Ok(Edit::Replace(contents))
-    }
 }
 
 /// A drop instruction: where it ends.

@@ -10,6 +10,7 @@ mod error;
 mod features;
 pub mod instrument;
 pub mod legacy_exceptions;
+pub mod long_operations;
 mod nesting;
 mod sections;
 mod size;
@@ -70,12 +71,27 @@ pub fn prepare(wasm: &[u8], options: Prepare) -> Result<Prepared<'_>, LoadError>
     nesting::check(wasm, &translated)?;
     // Translating begins with validating.
     let validated = matches!(translated, Cow::Owned(_));
-    let wasm = match translated {
-        translated if !options.expose_internals => translated,
-        Cow::Borrowed(wasm) => instrument::instrument(wasm)?,
-        Cow::Owned(wasm) => Cow::Owned(instrument::instrument(&wasm)?.into_owned()),
+    let divided = then(translated, long_operations::divide)?;
+    let wasm = if options.expose_internals {
+        then(divided, instrument::instrument)?
+    } else {
+        divided
     };
     Ok(Prepared { wasm, validated })
+}
+
+/// The next pass over what the one before made; borrowed where neither has changed anything.
+fn then<'a>(
+    wasm: Cow<'a, [u8]>,
+    pass: impl for<'b> Fn(&'b [u8]) -> Result<Cow<'b, [u8]>, LoadError>,
+) -> Result<Cow<'a, [u8]>, LoadError> {
+    match wasm {
+        Cow::Borrowed(wasm) => pass(wasm),
+        Cow::Owned(wasm) => match pass(&wasm)? {
+            Cow::Owned(passed) => Ok(Cow::Owned(passed)),
+            Cow::Borrowed(_) => Ok(Cow::Owned(wasm)),
+        },
+    }
 }
 
 /// What some bytes look like, judged by their beginning.

@@ -77,6 +77,24 @@ pub enum Edit {
     Remove,
 }
 
+/// A section that is a counted row of entries.
+#[derive(Default, Clone, Copy)]
+pub struct Entries<'a> {
+    pub count: u32,
+    pub bytes: &'a [u8],
+}
+
+impl Entries<'_> {
+    /// The section's contents with more entries after its own.
+    pub fn extended(&self, more: usize, bytes: &[u8]) -> Result<Edit, LoadError> {
+        let mut contents = Vec::with_capacity(self.bytes.len() + bytes.len() + 5);
+        encode_len(&mut contents, self.count as usize + more, 0)?;
+        contents.extend_from_slice(self.bytes);
+        contents.extend_from_slice(bytes);
+        Ok(Edit::Replace(contents))
+    }
+}
+
 /// The module with some of its sections replaced, added or removed, and the others copied as they
 /// are.
 pub fn rewrite(

@@ -17,6 +17,9 @@ const LOOPS: &str = r#"(module
             (local.set $n (i64.sub (local.get $n) (i64.const 1)))
             (br_if $l (i64.ne (local.get $n) (i64.const 0))))
         (local.get $sum))
+    (memory $large 2048)
+    (func (export "fill")
+        (memory.fill $large (i32.const 0) (i32.const 1) (i32.const 0x8000000)))
     (func (export "ask_forever") (loop $l (drop (call $ask)) (br $l)))
     (func (export "ask_then_loop") (drop (call $ask)) (loop $l (br $l))))"#;
 
@@ -101,4 +104,18 @@ fn a_store_can_go_on_in_another_thread() {
         int(&finish(&mut guest.store, step).unwrap()),
         n * (n + 1) / 2
     );
+}
+
+#[test]
+fn a_long_fill_yields_on_its_way() {
+    let mut guest = Guest::new(LOOPS);
+    let mut step = guest.begin("fill", &[]);
+    let mut yields = 0;
+    while let Step::Yielded = step {
+        yields += 1;
+        step = guest.store.resume();
+    }
+    assert!(matches!(step, Step::Done(Ok(_))), "{step:?}");
+    // No machine fills 128 MiB within two slices.
+    assert!(yields > 2, "{yields}");
 }

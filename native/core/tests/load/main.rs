@@ -8,5 +8,6 @@ mod internal_items;
 mod kinds;
 mod legacy_scripts;
 mod legacy_structure;
+mod long_operations;
 mod mutations;
 mod nesting;

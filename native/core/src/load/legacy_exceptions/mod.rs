@@ -25,6 +25,7 @@ use wasmparser::{
     WasmFeatures,
 };
 
+pub(super) use self::encode::ref_type;
 use self::plan::Plan;
 use self::types::Types;
 use super::sections::{HEADER_LEN, Sections, append_section, append_sized, encode_len, slice};
