@@ -152,7 +152,10 @@ owners_that_die_while_a_snapshot_is_made_free_their_instances(Config) ->
             Pid = spawn(fun() ->
                 Self ! {self(), wasmbeam:serialize(I, #{compression => zstd})}
             end),
-            child_vm:wait_until(fun() -> maps:get(state, wasmbeam:info(I)) =/= idle end),
+            %% It may be over before anybody looks.
+            child_vm:wait_until(fun() ->
+                not is_process_alive(Pid) orelse maps:get(state, wasmbeam:info(I)) =/= idle
+            end),
             exit(Owner, kill),
             faults_guest:wait_for(stopped, I),
             %% It was complete in the meantime, or it is not made.
