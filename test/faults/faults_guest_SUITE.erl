@@ -11,6 +11,8 @@
     huge_reads_and_writes_are_out_of_bounds/1,
     every_trap_has_its_code_and_leaves_the_instance_usable/1,
     traps_work_in_a_process_of_every_scheduler/1,
+    traps_work_on_dirty_schedulers/1,
+    a_loop_that_began_on_a_dirty_scheduler_ends_in_every_way/1,
     a_stack_overflow_is_a_trap/1,
     a_stack_overflow_in_a_call_from_an_import_is_a_trap/1,
     endless_recursion_through_imports_ends_at_a_limit/1,
@@ -90,6 +92,47 @@ traps_work_in_a_process_of_every_scheduler(Config) ->
         end) || _ <- lists:seq(1, 20)],
         Seen = [receive {Pid, Scheduler} -> Scheduler end || Pid <- Pids],
         io:format("on schedulers ~p~n", [lists:usort(Seen)])
+    end).
+
+%% A module with so many imports is started on a dirty scheduler, and its start function with it.
+dirty_start(Code) ->
+    iolist_to_binary(["(module (type $none (func)) ",
+        [io_lib:format("(import \"env\" \"i~b\" (func))", [N]) || N <- lists:seq(1, 300)],
+        "(memory 1) (table 2 funcref) (elem (i32.const 1) func $number)"
+        "(func $number (result i32) (i32.const 1))"
+        "(func $deeper (call $deeper) (drop (i32.const 0)))"
+        "(func $start ", Code, ") (start $start))"]).
+
+traps_work_on_dirty_schedulers(Config) ->
+    child_vm:run(Config, fun() ->
+        Traps = [
+            {unreachable, "(unreachable)"},
+            {memory_out_of_bounds, "(drop (i32.load (i32.const 65536)))"},
+            {integer_divide_by_zero, "(drop (i32.div_s (i32.const 1) (i32.const 0)))"},
+            {integer_overflow, "(drop (i32.div_s (i32.const 0x80000000) (i32.const -1)))"},
+            {bad_conversion_to_integer, "(drop (i32.trunc_f64_s (f64.const nan)))"},
+            {table_out_of_bounds, "(drop (table.get 0 (i32.const 2)))"},
+            {indirect_call_to_null, "(call_indirect (type $none) (i32.const 0))"},
+            {bad_signature, "(call_indirect (type $none) (i32.const 1))"},
+            {stack_overflow, "(call $deeper)"}
+        ],
+        [begin
+            {error, {trap, #{code := Got}}} = wasmbeam:start(dirty_start(Body)),
+            ?assertEqual(Code, Got)
+         end || _ <- lists:seq(1, 10), {Code, Body} <- Traps],
+        ?assertMatch({ok, _}, wasmbeam:start(dirty_start("(nop)")))
+    end).
+
+a_loop_that_began_on_a_dirty_scheduler_ends_in_every_way(Config) ->
+    child_vm:run(Config, fun() ->
+        {ok, Module} = wasmbeam:compile(dirty_start("(loop $again (br $again))")),
+        ?assertMatch({error, {timeout, _}}, wasmbeam:start(Module, #{timeout => 20})),
+        Threads = child_vm:threads(),
+        Pids = [spawn(fun() -> wasmbeam:start(Module) end) || _ <- lists:seq(1, 16)],
+        timer:sleep(20),
+        [exit(Pid, kill) || Pid <- Pids],
+        ?assertMatch({error, {timeout, _}}, wasmbeam:start(Module, #{timeout => 20})),
+        child_vm:wait_until(fun() -> child_vm:threads() =< Threads end)
     end).
 
 traps() ->

@@ -35,7 +35,7 @@ pub enum Error {
         message: String,
     },
     /// The instance has no such export, or it is of another kind.
-    #[error("no exported {kind} {name:?}")]
+    #[error("no exported {kind} {:?}", beginning(.name))]
     UnknownExport { name: String, kind: &'static str },
     /// An argument is not what the callee's type asks for.
     #[error("{message}")]
@@ -266,6 +266,12 @@ fn describe(frame: &FrameInfo) -> Frame {
         line: symbol.and_then(|symbol| symbol.line()),
         column: symbol.and_then(|symbol| symbol.column()),
     }
+}
+
+/// As much of a name as people read. The embedder may ask for one of megabytes.
+fn beginning(name: &str) -> &str {
+    const LEN: usize = 1_000;
+    name.get(..name.floor_char_boundary(LEN)).unwrap_or(name)
 }
 
 fn trap_message(trap: Trap) -> String {

@@ -13,6 +13,7 @@ mod references;
 mod slices;
 mod start;
 mod support;
+mod threads;
 mod validation;
 mod values;
 mod wasi;

@@ -286,3 +286,30 @@ fn an_invalid_module_stays_invalid() {
         }
     }
 }
+
+#[test]
+fn debug_information_keeps_the_offsets_of_code() {
+    let text = "(module (memory 1) (data $d \"DATA\")
+       (func (param i32) (memory.fill (i32.const 0) (i32.const 0) (local.get 0)))
+       (func (param i32) (memory.copy (i32.const 0) (i32.const 0) (local.get 0)))
+       (func (param i32) (memory.init $d (i32.const 0) (i32.const 0) (local.get 0)))
+       (@custom \".debug_line\" \"\"))"
+        .replace("DATA", &"D".repeat(MEMORY_PIECE as usize + 1));
+    let wasm = wat(&text);
+    let divided = divide(&wasm).expect("divided");
+    validate_standard(&divided).expect("a valid module");
+    let [before, after] = [&wasm[..], &divided].map(bodies);
+    assert_eq!(after[..before.len()], before);
+    assert_eq!(after.len(), before.len() + 3);
+}
+
+/// How long each function's body is.
+fn bodies(wasm: &[u8]) -> Vec<usize> {
+    wasmparser::Parser::new(0)
+        .parse_all(wasm)
+        .filter_map(|payload| match payload.expect("a module that decodes") {
+            wasmparser::Payload::CodeSectionEntry(body) => Some(body.range().len()),
+            _ => None,
+        })
+        .collect()
+}

@@ -17,6 +17,9 @@
 //! operands. What it does is the same, traps included: the bounds are checked before anything is
 //! written. The types, functions and locals that are added come last in their index spaces, so that
 //! no index changes.
+//!
+//! In a module with debug information it becomes just the call, in as many bytes as there were: lines
+//! are found by the offsets of code.
 
 mod divided;
 mod survey;
@@ -107,7 +110,7 @@ pub fn divide(wasm: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
             append_sized(&mut code, body.as_bytes(), body.range().start)?;
         } else {
             let params = survey.params_of(index);
-            let body = divided_body(wasm, body, params, sites, &helpers)?;
+            let body = divided_body(wasm, body, params, sites, &helpers, survey.has_lines)?;
             append_sized(&mut code, &body, 0)?;
         }
     }
@@ -140,14 +143,15 @@ struct Helper {
     function: u32,
 }
 
-/// A function's body in which its operations are divided. (One that has no room for that calls for
-/// each operation, however short.)
+/// A function's body in which its operations are divided, by a call for each operation, however
+/// short, where it has no room for more, or is to keep its offsets.
 fn divided_body(
     wasm: &[u8],
     body: &FunctionBody<'_>,
     params: usize,
     sites: &[Site],
     helpers: &BTreeMap<Operation, Helper>,
+    keep_offsets: bool,
 ) -> Result<Vec<u8>, LoadError> {
     let mut locals = body.get_locals_reader()?;
     let groups = locals.get_count();
@@ -158,7 +162,8 @@ fn divided_body(
     }
     let start = body.get_operators_reader()?.original_position();
 
-    if total + 2 <= MAX_LOCALS
+    if !keep_offsets
+        && total + 2 <= MAX_LOCALS
         && let Ok(length) = u32::try_from(total)
     {
         let mut out = Vec::with_capacity(body.range().len() + 24 * sites.len());
@@ -218,11 +223,31 @@ fn divided_body(
         sites,
         |out, site| {
             if let Some(helper) = helpers.get(&site.operation) {
-                Instruction::Call(helper.function).encode(out);
+                call_in(site.range.len(), helper.function, out);
             }
         },
     )?;
     Ok(out)
+}
+
+/// A call that takes `room` bytes, if it is not longer: a number may have bytes that add nothing.
+fn call_in(room: usize, function: u32, out: &mut Vec<u8>) {
+    const CALL: u8 = 0x10;
+    const NOP: u8 = 0x01;
+    const MAX_NUMBER_LEN: usize = 5;
+    let start = out.len();
+    out.push(CALL);
+    function.encode(out);
+    let padded = room.min(1 + MAX_NUMBER_LEN);
+    while out.len() - start < padded {
+        if let Some(last) = out.last_mut() {
+            *last |= 0x80;
+        }
+        out.push(0x00);
+    }
+    while out.len() - start < room {
+        out.push(NOP);
+    }
 }
 
 /// Copies `code`, with something else in the place of each site.

@@ -41,6 +41,8 @@ pub struct Survey<'a> {
     pub bodies: Vec<FunctionBody<'a>>,
     /// Those of each body.
     pub sites: Vec<Vec<Site>>,
+    /// Whether there is debug information.
+    pub has_lines: bool,
     /// The number of parameters of each type, if it is one of functions.
     params: Vec<usize>,
     /// The types of the module's own functions.
@@ -128,6 +130,9 @@ impl<'a> Survey<'a> {
                 }
             }
             Payload::CodeSectionEntry(body) => self.bodies.push(body),
+            Payload::CustomSection(section) if section.name() == ".debug_line" => {
+                self.has_lines = true;
+            }
             _ => {}
         }
         Ok(())
