@@ -29,11 +29,14 @@ fn start(module: &Arc<Module>) -> Result<Coroutine> {
         wasi: Wasi::default(),
         begin: Default::default(),
     });
-    finish(step)?;
+    finish(&mut store, step)?;
     Ok(store)
 }
 
-fn finish(step: Step) -> Result<Vec<Value>> {
+fn finish(store: &mut Coroutine, mut step: Step) -> Result<Vec<Value>> {
+    while let Step::Yielded = step {
+        step = store.resume();
+    }
     match step {
         Step::Done(Ok(wasmbeam_core::store::Answer::Values(values))) => Ok(values),
         Step::Done(Ok(_)) => Ok(Vec::new()),
@@ -48,10 +51,8 @@ fn grow(store: &mut Coroutine, module: &Module, pages: i32) -> i32 {
         instance: 0,
         export,
     };
-    match finish(store.call(target, vec![Value::I32(pages)], None))
-        .unwrap()
-        .as_slice()
-    {
+    let step = store.call(target, vec![Value::I32(pages)], None);
+    match finish(store, step).unwrap().as_slice() {
         [Value::I32(before)] => *before,
         other => panic!("{other:?}"),
     }

@@ -1,7 +1,6 @@
 //! Guests on threads that are no schedulers and have hardly a stack.
 
 use wasmbeam_core::Error;
-use wasmbeam_core::store::Step;
 
 use crate::support::{Guest, finish};
 
@@ -54,8 +53,7 @@ fn a_trap_on_a_foreign_thread_is_an_error_of_its_call_alone() {
     let mut guest = Guest::new(TRAPS);
     for code in CODES {
         guest = on_a_small_thread(move || {
-            let step = guest.begin(code, &[]);
-            assert!(matches!(step, Step::Import(_)), "{step:?}");
+            guest.until_import(code, &[]);
             guest
         });
         guest = on_a_small_thread(move || {
@@ -74,8 +72,7 @@ fn a_trap_on_a_foreign_thread_is_an_error_of_its_call_alone() {
 fn a_suspended_store_can_be_dropped_on_a_foreign_thread() {
     for code in CODES {
         let mut guest = Guest::new(TRAPS);
-        let step = guest.begin(code, &[]);
-        assert!(matches!(step, Step::Import(_)), "{step:?}");
+        guest.until_import(code, &[]);
         on_a_small_thread(move || drop(guest));
     }
 }

@@ -48,14 +48,21 @@ fn begin(module: &Arc<Module>, config: &StoreConfig, begin: Begin) -> Result<Gue
     })
 }
 
+/// Gives time slices for as long as the guest takes.
+pub fn settle(coroutine: &mut Coroutine, mut step: Step) -> Step {
+    while let Step::Yielded = step {
+        step = coroutine.resume();
+    }
+    step
+}
+
 /// Answers every import with 99.
-fn finish(coroutine: &mut Coroutine, mut step: Step) -> Result<Answer, Error> {
+pub fn finish(coroutine: &mut Coroutine, mut step: Step) -> Result<Answer, Error> {
     loop {
-        step = match step {
+        step = match settle(coroutine, step) {
             Step::Done(answer) => return answer,
             Step::Import(_) => coroutine.import_return(vec![Value::I32(99)]),
-            Step::Yielded => coroutine.resume(),
-            Step::Question { .. } | Step::Waiting => panic!("the guest waits for nothing"),
+            step => panic!("the guest waits for nothing, yet {step:?}"),
         };
     }
 }
