@@ -9,7 +9,10 @@ use wasmbeam_core::load::{LoadError, Prepare, prepare};
 use wasmbeam_core::snapshot::format::{self, ReadLimits};
 use wasmbeam_core::{Error, MemorySelector, Module, Value};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
-use wasmtime::{Engine, Extern, ExternType, Instance, Store, Trap, Val, ValType};
+use wasmtime::{
+    Engine, Extern, ExternType, Instance, Store, StoreLimits, StoreLimitsBuilder, Trap, Val,
+    ValType,
+};
 
 use super::guest::{Guest, LIMITS, compile};
 use super::legacy_exceptions::Program;
@@ -190,7 +193,10 @@ fn compare(wasm: &[u8]) {
         return;
     };
     let module = compile(wasm).expect("a module that wasmtime compiles");
-    let mut store = Store::new(&ENGINE, ());
+    let memory = usize::try_from(LIMITS.memory).unwrap_or(usize::MAX);
+    let limits = StoreLimitsBuilder::new().memory_size(memory).build();
+    let mut store = Store::new(&ENGINE, limits);
+    store.limiter(|limits| limits);
     let started = Instance::new(&mut store, &reference, &[]);
     let (instance, mut guest) = match (started, Guest::start(&module)) {
         (Ok(instance), Ok(guest)) => (instance, guest),
@@ -314,7 +320,7 @@ fn own_failure(error: &Error) -> Option<Outcome> {
     }
 }
 
-fn memories(store: &mut Store<()>, instance: Instance, guest: &mut Guest, wasm: &[u8]) {
+fn memories(store: &mut Store<StoreLimits>, instance: Instance, guest: &mut Guest, wasm: &[u8]) {
     let exports: Vec<_> = instance
         .exports(&mut *store)
         .map(|export| (export.name().to_owned(), export.into_extern()))

@@ -163,14 +163,11 @@ impl Image {
     ///
     /// # Errors
     /// `Internal` if there is no memory for it.
-    pub fn over(
-        base: Arc<Self>,
-        data: &[u8],
-        candidates: impl Iterator<Item = u64>,
-    ) -> Result<Self> {
+    pub fn over(base: Arc<Self>, data: &[u8], candidates: &[u64]) -> Result<Self> {
         let mut builder = Builder::new(data.len() as u64);
+        builder.reserve(candidates.len() * PAGE);
         let mut zeroed = Vec::new();
-        for page in candidates {
+        for page in candidates.iter().copied() {
             let start = page as usize * PAGE;
             let end = (start + PAGE).min(data.len());
             let bytes = data.get(start..end).unwrap_or_default();
@@ -408,6 +405,14 @@ impl Builder {
             && let Some(file) = PageFile::new(self.len)
         {
             self.stored.pages = Pages::File(file);
+        }
+    }
+
+    /// Makes room for what is likely to come, so that it is not moved. To be called first, if at all.
+    fn reserve(&mut self, room: usize) {
+        if let Pages::Packed { bytes, .. } = &mut self.stored.pages {
+            // It may be far more than will come; then there is perhaps no such room, and no need.
+            let _ = bytes.try_reserve_exact(room);
         }
     }
 

@@ -63,7 +63,7 @@ impl Tracked {
         if let Some(tracked) = tracked.filter(|tracked| tracked.address == address) {
             let candidates = candidates(address..address + data.len());
             let base = Arc::clone(&tracked.image);
-            let image = Image::over(base, data, candidates.into_iter())?;
+            let image = Image::over(base, data, &candidates)?;
             if !purpose.renews(&tracked.image, &image) {
                 return Ok((Arc::new(image), Some(tracked)));
             }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::snapshot::image::{Difference, Run};
-use crate::snapshot::{Content, GlobalState, MemoryState, Reference, State, TableState, Tag};
+use crate::snapshot::{Content, GlobalState, MemoryState, PAGE, Reference, State, TableState, Tag};
 
 /// A snapshot that is known to whoever will read the one that is written.
 #[derive(Debug, Clone, Copy)]
@@ -140,6 +140,7 @@ fn put_memory(
         put_u64(out, run.pages);
     }
     let Some(mut compressor) = Compressor::new(compression)? else {
+        out.reserve(changed.len() * PAGE);
         for (_, bytes) in changed {
             out.extend_from_slice(bytes);
         }
