@@ -35,7 +35,7 @@ measure(Source) ->
     %% From here on nothing stays in memory.
     set(cache_bytes, 0),
     {ok, Code} = wasmbeam:precompile(Source),
-    Loaded = {text("load a precompiled AOS, ~b KiB", [byte_size(Code) div 1024]),
+    Loaded = {bench_table:text("load a precompiled AOS, ~b KiB", [byte_size(Code) div 1024]),
               least(fun() -> start(Code, #{mode => aot}) end)},
     First ++ [Memory, disk(Source), Loaded].
 
@@ -64,12 +64,9 @@ disk(Source) ->
 
 least(Run) ->
     Times = [timed(Run) || _ <- lists:seq(1, ?ROUNDS)],
-    text("~.2f ms at least, ~.2f ms at most", [lists:min(Times), lists:max(Times)]).
+    bench_table:text("~.2f ms at least, ~.2f ms at most", [lists:min(Times), lists:max(Times)]).
 
 timed(Run) ->
     Start = erlang:monotonic_time(nanosecond),
     Run(),
     (erlang:monotonic_time(nanosecond) - Start) / 1.0e6.
-
-text(Format, Args) ->
-    lists:flatten(io_lib:format(Format, Args)).

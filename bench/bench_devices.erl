@@ -32,8 +32,8 @@ message(Bare, Message) ->
     {ok, Ready} = wasmbeam_host:resolve(Message#{<<"image">> => ?FAC}, <<"init">>, ?OPTS),
     Request = #{<<"path">> => <<"compute">>, <<"function">> => <<"fac">>, <<"parameters">> => [5.0]},
     Took = least(fun() -> {ok, _} = wasmbeam_host:resolve(Ready, Request, ?OPTS) end),
-    text("~b messages a second, ~.1f us over a call of ~.1f us (aim: 20 us)",
-         [round(1.0e9 / Took), (Took - Bare) / 1000, Bare / 1000]).
+    bench_table:text("~b messages a second, ~.1f us over a call of ~.1f us (aim: 20 us)",
+                     [round(1.0e9 / Took), (Took - Bare) / 1000, Bare / 1000]).
 
 %% The least of many short samples: what else the machine does is in the others.
 least(Run) ->
@@ -70,9 +70,9 @@ aos(#{aos := File}) ->
     Last = evaluate(?AOS_MESSAGES div 4, Process, Request),
     {Took, Guest} = lists:min([measured(Last, Request) || _ <- lists:seq(1, ?AOS_MESSAGES)]),
     [{"AOS messages through its stack",
-      text("~b messages a second, of ~b us, ~b us in wasm",
-           [round(1.0e9 / Took), round(Took / 1000), round(Guest / 1000)])},
-     {"  of their time, outside of wasm", text("~.1f %", [100 * (1 - Guest / Took)])},
+      bench_table:text("~b messages a second, of ~b us, ~b us in wasm",
+                       [round(1.0e9 / Took), round(Took / 1000), round(Guest / 1000)])},
+     {"  of their time, outside of wasm", bench_table:text("~.1f %", [100 * (1 - Guest / Took)])},
      {"  by profile (traced)", profile(Last, Request)}].
 
 evaluate(0, Process, _Request) ->
@@ -139,6 +139,3 @@ group(Module, _Name) ->
                                  Rest =:= "fault" -> "host";
         _ -> "calls"
     end.
-
-text(Format, Args) ->
-    lists:flatten(io_lib:format(Format, Args)).

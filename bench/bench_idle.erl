@@ -25,7 +25,7 @@ measure(Module) ->
     end, Instances),
     Called = each(Before, taken(), length(Instances)),
     lists:foreach(fun(Instance) -> ok = wasmbeam:stop(Instance) end, Instances),
-    [{text("~b idle instances, each", [length(Instances)]), Started},
+    [{bench_table:text("~b idle instances, each", [length(Instances)]), Started},
      {"  after a call", Called}]
         ++ [{"  the next start", wasmbeam:format_error(Reason)} || {error, Reason} <- [Failure]].
 
@@ -37,10 +37,11 @@ start(Module, Left, Instances) ->
         {error, _} = Error -> {Instances, Error}
     end.
 
-%% @doc Resident and reserved memory in KiB, and the number of mappings.
+%% @doc Resident and reserved memory in KiB, and the number of mappings, of what is not stopped.
 -spec taken() -> {integer(), integer(), integer()}.
 taken() ->
     erlang:garbage_collect(),
+    ok = wasmbeam_nif:await_freed(),
     {ok, Status} = file:read_file("/proc/self/status"),
     {ok, Maps} = file:read_file("/proc/self/maps"),
     {field(Status, "VmRSS"), field(Status, "VmSize"), length(binary:matches(Maps, <<"\n">>))}.
@@ -54,9 +55,6 @@ field(Status, Name) ->
 -spec each({integer(), integer(), integer()}, {integer(), integer(), integer()}, pos_integer()) ->
     string().
 each({Resident0, Reserved0, Maps0}, {Resident, Reserved, Maps}, Count) ->
-    text("~.1f KiB resident, ~.3f GiB reserved, ~.1f mappings",
-         [(Resident - Resident0) / Count, (Reserved - Reserved0) / Count / 1048576,
-          (Maps - Maps0) / Count]).
-
-text(Format, Args) ->
-    lists:flatten(io_lib:format(Format, Args)).
+    bench_table:text("~.1f KiB resident, ~.3f GiB reserved, ~.1f mappings",
+                     [(Resident - Resident0) / Count, (Reserved - Reserved0) / Count / 1048576,
+                      (Maps - Maps0) / Count]).

@@ -80,18 +80,20 @@ sizes(#{aos := absent}) ->
 sizes(Files) ->
     Instance = evaluated(image(Files), Files),
     {ok, Size} = wasmbeam:memory_size(Instance),
+    %% Before there are snapshots, whose memory would be given back meanwhile.
+    Forks = forks(Instance),
     {ok, Full} = wasmbeam:serialize(Instance),
     Packed = [begin
         {ok, Snapshot} = wasmbeam:serialize(Instance, #{compression => Compression}),
-        {text("  with ~s", [Compression]), kib(Snapshot)}
+        {bench_table:text("  with ~s", [Compression]), kib(Snapshot)}
     end || Compression <- [lz4, zstd]],
     bench_aos:evaluate(Instance, bench_aos:strings(Files), 1),
     Incremental = [begin
         {ok, Next} = wasmbeam:serialize(Instance, #{base => Full, compression => Compression}),
-        {text("  one more evaluation, ~s", [Compression]), kib(Next)}
+        {bench_table:text("  one more evaluation, ~s", [Compression]), kib(Next)}
     end || Compression <- [none, lz4, zstd]],
-    [{"AOS has", text("~b KiB of memory", [Size div 1024])},
-     {"  its snapshot", kib(Full)}] ++ Packed ++ Incremental ++ forks(Instance).
+    [{"AOS has", bench_table:text("~b KiB of memory", [Size div 1024])},
+     {"  its snapshot", kib(Full)}] ++ Packed ++ Incremental ++ Forks.
 
 forks(Instance) ->
     case os:type() of
@@ -102,11 +104,9 @@ forks(Instance) ->
                      || _ <- lists:seq(1, ?FORKS)],
             Taken = bench_idle:each(Before, bench_idle:taken(), ?FORKS),
             lists:foreach(fun wasmbeam:stop/1, [First | Forks]),
-            [{text("~b forks, each", [?FORKS]), Taken}];
+            [{bench_table:text("~b forks, each", [?FORKS]), Taken}];
         _ ->
             []
     end.
 
-kib(Snapshot) -> text("~.1f KiB", [byte_size(Snapshot) / 1024]).
-
-text(Format, Args) -> lists:flatten(io_lib:format(Format, Args)).
+kib(Snapshot) -> bench_table:text("~.1f KiB", [byte_size(Snapshot) / 1024]).

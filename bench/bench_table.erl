@@ -1,7 +1,7 @@
 %% @doc The table.
 -module(bench_table).
 
--export([print/4]).
+-export([print/4, text/2]).
 
 -export_type([single/0]).
 
@@ -56,5 +56,7 @@ time(Ns) -> text("~.2f ms", [Ns / 1000000]).
 median(Numbers) ->
     lists:nth((length(Numbers) + 1) div 2, lists:sort(Numbers)).
 
+%% @doc What a format makes of some terms.
+-spec text(string(), [term()]) -> string().
 text(Format, Args) ->
     lists:flatten(io_lib:format(Format, Args)).

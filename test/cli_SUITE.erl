@@ -374,13 +374,7 @@ os_process(Program, Args, Dir, Env) ->
     Port = open_port({spawn_executable, Program}, [
         {args, Args}, {cd, Dir}, {env, Clean ++ Env}, exit_status, stderr_to_stdout, binary
     ]),
-    collect(Port, []).
-
-collect(Port, Acc) ->
-    receive
-        {Port, {data, Data}} -> collect(Port, [Acc, Data]);
-        {Port, {exit_status, Status}} -> {Status, iolist_to_binary(Acc)}
-    end.
+    test_port:collect(Port).
 
 contains(Parts, Text) ->
     ?assertEqual([], [Part || Part <- Parts,

@@ -71,12 +71,6 @@ run(Name, Args, Dir, Config) ->
     Port = open_port({spawn_executable, Program}, [
         {args, Args}, {cd, Dir}, {env, Env}, exit_status, stderr_to_stdout, binary
     ]),
-    {Status, Output} = collect(Port, []),
+    {Status, Output} = test_port:collect(Port),
     ct:log("~ts ~0p~nin ~ts: ~b~n~ts", [Program, Args, Dir, Status, Output]),
     {Status, Output}.
-
-collect(Port, Acc) ->
-    receive
-        {Port, {data, Data}} -> collect(Port, [Acc, Data]);
-        {Port, {exit_status, Status}} -> {Status, iolist_to_binary(Acc)}
-    end.

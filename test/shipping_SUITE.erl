@@ -301,15 +301,9 @@ run(Program, Args, Dir, Env) ->
     Port = open_port({spawn_executable, Program}, [
         {args, Args}, {cd, Dir}, {env, Clean ++ Env}, exit_status, stderr_to_stdout, binary
     ]),
-    {Status, Output} = collect(Port, []),
+    {Status, Output} = test_port:collect(Port),
     ct:log("~ts ~0p~nin ~ts: ~b~n~ts", [Program, Args, Dir, Status, Output]),
     {Status, Output}.
-
-collect(Port, Acc) ->
-    receive
-        {Port, {data, Data}} -> collect(Port, [Acc, Data]);
-        {Port, {exit_status, Status}} -> {Status, iolist_to_binary(Acc)}
-    end.
 
 has_native() ->
     wasmbeam_nif:version() =/= {error, native_unavailable}.

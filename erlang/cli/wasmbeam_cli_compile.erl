@@ -30,19 +30,14 @@ optimize(_) -> {error, "none, speed or size"}.
 
 %% @doc Compiles it.
 -spec run(wasmbeam_cli_options:options(), [string()]) -> wasmbeam_cli:outcome().
-run(Options, [File]) when File =/= "--" ->
-    ok = wasmbeam_cli_file:use_key(Options),
-    case wasmbeam_cli_file:read(File) of
-        {ok, Bytes} ->
-            case precompile(File, Bytes, Options) of
-                {ok, Image} -> wasmbeam_cli_file:write(output(Options, File), Image);
-                {error, _} = Error -> Error
-            end;
-        {error, _} = Error ->
-            Error
-    end;
-run(_Options, _) ->
-    {usage, "needs one FILE"}.
+run(Options, Args) ->
+    wasmbeam_cli_file:with(Args, fun(File, Bytes) ->
+        ok = wasmbeam_cli_file:use_key(Options),
+        case precompile(File, Bytes, Options) of
+            {ok, Image} -> wasmbeam_cli_file:write(output(Options, File), Image);
+            {error, _} = Error -> Error
+        end
+    end).
 
 precompile(File, Bytes, Options) ->
     Given = maps:with([fuel, deterministic], Options),

@@ -1,7 +1,18 @@
 %% @doc Files that are named on the command line.
 -module(wasmbeam_cli_file).
 
--export([read/1, write/2, compile/2, use_key/1, name/1]).
+-export([with/2, read/1, write/2, compile/2, use_key/1, name/1]).
+
+%% @doc Runs `Fun' on the name and the bytes of the one file that a command is about.
+-spec with([string()], fun((string(), binary()) -> Outcome)) ->
+    Outcome | wasmbeam_cli:outcome().
+with([File], Fun) when File =/= "--" ->
+    case read(File) of
+        {ok, Bytes} -> Fun(File, Bytes);
+        {error, _} = Error -> Error
+    end;
+with(_, _Fun) ->
+    {usage, "needs one FILE"}.
 
 %% @doc The bytes of a file.
 -spec read(file:name_all()) -> {ok, binary()} | {error, wasmbeam:error_reason()}.

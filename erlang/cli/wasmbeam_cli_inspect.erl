@@ -16,18 +16,13 @@ describe() ->
 
 %% @doc Tells it.
 -spec run(wasmbeam_cli_options:options(), [string()]) -> wasmbeam_cli:outcome().
-run(Options, [File]) when File =/= "--" ->
-    case wasmbeam_cli_file:read(File) of
-        {ok, Bytes} ->
-            case examine(File, Bytes) of
-                {ok, Facts} -> print(Options, Facts);
-                {error, _} = Error -> Error
-            end;
-        {error, _} = Error ->
-            Error
-    end;
-run(_Options, _) ->
-    {usage, "needs one FILE"}.
+run(Options, Args) ->
+    wasmbeam_cli_file:with(Args, fun(File, Bytes) ->
+        case examine(File, Bytes) of
+            {ok, Facts} -> print(Options, Facts);
+            {error, _} = Error -> Error
+        end
+    end).
 
 examine(File, Bytes) ->
     case wasmbeam_cli_progress:while(["compiling ", File], fun() -> wasmbeam:compile(Bytes) end) of

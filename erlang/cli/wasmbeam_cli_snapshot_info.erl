@@ -15,18 +15,13 @@ describe() ->
 
 %% @doc Tells it.
 -spec run(wasmbeam_cli_options:options(), [string()]) -> wasmbeam_cli:outcome().
-run(Options, [File]) when File =/= "--" ->
-    case wasmbeam_cli_file:read(File) of
-        {ok, Bytes} ->
-            case wasmbeam:snapshot_info(Bytes) of
-                {ok, Info} -> print(Options, File, byte_size(Bytes), Info);
-                {error, _} = Error -> Error
-            end;
-        {error, _} = Error ->
-            Error
-    end;
-run(_Options, _) ->
-    {usage, "needs one FILE"}.
+run(Options, Args) ->
+    wasmbeam_cli_file:with(Args, fun(File, Bytes) ->
+        case wasmbeam:snapshot_info(Bytes) of
+            {ok, Info} -> print(Options, File, byte_size(Bytes), Info);
+            {error, _} = Error -> Error
+        end
+    end).
 
 print(#{json := true}, File, Bytes, Info) ->
     Facts = Info#{file => wasmbeam_cli_file:name(File), bytes => Bytes},

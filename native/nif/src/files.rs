@@ -4,51 +4,24 @@
 
 use rustler::{Atom, Binary, Encoder, Env, Term};
 use wasmbeam_core::Error;
+use wasmbeam_core::store::Coroutine;
 use wasmbeam_core::wasi::{Errno, FileType, OutputStream, Stat, WasiState};
 
 use crate::atoms;
-use crate::call::refused;
 use crate::error::Failure;
-use crate::instance;
+use crate::instance::visit;
 use crate::term;
 use crate::wasi;
 
-/// Runs `visit` on the instance's WASI state when it is its turn, and `encode` on what that gives.
-fn visit<'a, R: Send + 'static>(
-    env: Env<'a>,
-    instance: Term<'a>,
-    visit: impl FnOnce(&mut WasiState) -> R + Send + 'static,
-    encode: impl FnOnce(R) -> Term<'a>,
-) -> Term<'a> {
-    let visited = instance::decode(instance).map(|instance| {
-        instance.store.visit(env, &instance, |coroutine| {
-            coroutine.wasi(instance.index, visit)
-        })
-    });
-    match visited {
-        Ok(Ok(answer)) => encode(answer),
-        Ok(Err(refusal)) => refused(env, refusal),
-        Err(failure) => (atoms::error(), failure).encode(env),
-    }
-}
-
-/// As `visit`, for what is about files, which only a virtual world has.
+/// Runs `operation` on the files of a virtual world.
 fn visit_files<'a, R: Send + 'static>(
     env: Env<'a>,
     instance: Term<'a>,
-    visit: impl FnOnce(&mut WasiState) -> R + Send + 'static,
+    operation: impl FnOnce(&mut WasiState) -> R + Send + 'static,
     encode: impl FnOnce(R) -> Term<'a>,
 ) -> Term<'a> {
-    let visited = instance::decode(instance).map(|instance| {
-        instance.store.visit(env, &instance, |coroutine| {
-            coroutine.files(instance.index, visit)
-        })
-    });
-    match visited {
-        Ok(Ok(answer)) => encode(answer),
-        Ok(Err(refusal)) => refused(env, refusal),
-        Err(failure) => (atoms::error(), failure).encode(env),
-    }
+    let on_files = |coroutine: &mut Coroutine, index| coroutine.files(index, operation);
+    visit(env, instance, on_files, encode)
 }
 
 /// As `visit_files`, for an operation at a path.
@@ -219,18 +192,19 @@ fn output<'a>(env: Env<'a>, instance: Term<'a>, stream: Atom, take: bool) -> Ter
         let failure = Failure::Core(Error::BadArgument { message });
         return (atoms::error(), failure).encode(env);
     };
+    let captured = move |state: &mut WasiState| {
+        let discarded = state.discarded(stream);
+        let bytes = if take {
+            state.take_captured(stream)
+        } else {
+            state.captured(stream)
+        };
+        (bytes, discarded)
+    };
     visit(
         env,
         instance,
-        move |state| {
-            let discarded = state.discarded(stream);
-            let bytes = if take {
-                state.take_captured(stream)
-            } else {
-                state.captured(stream)
-            };
-            (bytes, discarded)
-        },
+        |coroutine, index| coroutine.wasi(index, captured),
         |(bytes, discarded)| (atoms::ok(), (term::Bytes(&bytes), discarded)).encode(env),
     )
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc, Term};
 use wasmbeam_core::store::{Coroutine, StoreConfig};
-use wasmbeam_core::{Interruption, Limits, Module};
+use wasmbeam_core::{Error, Interruption, Limits, Module};
 
 use crate::atoms;
+use crate::call::refused;
 use crate::error::{self, Failure};
 use crate::events;
 use crate::info;
@@ -139,6 +140,26 @@ impl Watch for ResourceArc<InstanceRes> {
 
 pub fn decode(term: Term<'_>) -> Result<ResourceArc<InstanceRes>, Failure<'_>> {
     term.decode().map_err(|_| Failure::bad("an instance", term))
+}
+
+/// Does something with an instance when it is its turn; answers `{queued, Ticket}` and `again` mean
+/// the same as in `call`.
+pub fn visit<'a, R>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    visit: impl FnOnce(&mut Coroutine, usize) -> Result<R, Error>,
+    encode: impl FnOnce(R) -> Term<'a>,
+) -> Term<'a> {
+    let visited = decode(instance).map(|instance| {
+        instance
+            .store
+            .visit(env, &instance, |coroutine| visit(coroutine, instance.index))
+    });
+    match visited {
+        Ok(Ok(answer)) => encode(answer),
+        Ok(Err(refusal)) => refused(env, refusal),
+        Err(failure) => (atoms::error(), failure).encode(env),
+    }
 }
 
 /// An instance that is not instantiated yet: `{ok, Instance}`. `store` is another instance whose

@@ -8,16 +8,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustler::{Binary, Encoder, Env, Resource, ResourceArc, Term};
 use wasmbeam_core::Error;
-use wasmbeam_core::store::Coroutine;
 use wasmbeam_core::wasi::{
     self, Abi, Answer, ClockSource, Entry, Function, Listing, OpenDescription, Outcome, Output,
     PlainError, Request, Settings, WasiState, Width,
 };
 
 use crate::atoms;
-use crate::call::refused;
 use crate::error::{self, Failure, posix};
-use crate::instance;
+use crate::instance::visit;
 use crate::term;
 use crate::wasi::{node, pairs, tagged};
 
@@ -450,26 +448,6 @@ fn world_settle<'a>(env: Env<'a>, world: Term<'a>, earlier: Term<'a>) -> Term<'a
     };
     match settle() {
         Ok(world) => world,
-        Err(failure) => (atoms::error(), failure).encode(env),
-    }
-}
-
-/// Does something with an instance when it is its turn; answers `{queued, Ticket}` and `again` mean
-/// the same as in `call`.
-fn visit<'a, R>(
-    env: Env<'a>,
-    instance: Term<'a>,
-    visit: impl FnOnce(&mut Coroutine, usize) -> Result<R, Error>,
-    encode: impl FnOnce(R) -> Term<'a>,
-) -> Term<'a> {
-    let visited = instance::decode(instance).map(|instance| {
-        instance
-            .store
-            .visit(env, &instance, |coroutine| visit(coroutine, instance.index))
-    });
-    match visited {
-        Ok(Ok(answer)) => encode(answer),
-        Ok(Err(refusal)) => refused(env, refusal),
         Err(failure) => (atoms::error(), failure).encode(env),
     }
 }

@@ -134,31 +134,19 @@ fn link(bytes: &[u8], number: usize, module: ModuleId, limits: ReadLimits) -> Re
         wasi: None,
     };
     let mut parts = Vec::new();
-    let mut known = SECTIONS.iter();
-    for _ in 0..sections {
-        let (tag, mut body) = section(&mut reader)?;
-        if known.next() != Some(&tag) {
-            let tag = tag.escape_ascii();
-            return reader.bad(&format!(
-                "its section {tag} is not known, or not in its place"
-            ));
-        }
+    each_section(reader, sections, |tag, body| {
         match tag {
-            MEMORIES => parts = memories(&mut body, number, limits.memory, base.is_some())?,
-            GLOBALS => state.globals = globals(&mut body)?,
-            TABLES => state.tables = tables(&mut body, limits.table_elements)?,
+            MEMORIES => parts = memories(body, number, limits.memory, base.is_some())?,
+            GLOBALS => state.globals = globals(body)?,
+            TABLES => state.tables = tables(body, limits.table_elements)?,
             DROPPED => {
-                state.dropped_data = indices(&mut body)?;
-                state.dropped_elements = indices(&mut body)?;
+                state.dropped_data = indices(body)?;
+                state.dropped_elements = indices(body)?;
             }
-            _ => state.wasi = Some(Box::new(wasi(&mut body)?)),
+            _ => state.wasi = Some(Box::new(wasi(body)?)),
         }
-        body.end()?;
-    }
-    if known.len() > 1 {
-        return reader.bad("it lacks a section");
-    }
-    reader.end()?;
+        Ok(())
+    })?;
     Ok(Link {
         number,
         id,
@@ -221,14 +209,39 @@ pub(super) fn header(reader: &mut Reader<'_>, len: usize) -> Result<Header> {
 }
 
 /// All but the last are always there.
-pub(super) const SECTIONS: [Tag; 5] = [MEMORIES, GLOBALS, TABLES, DROPPED, WASI];
+const SECTIONS: [Tag; 5] = [MEMORIES, GLOBALS, TABLES, DROPPED, WASI];
 
 pub(super) fn wasi(reader: &mut Reader<'_>) -> Result<WasiState> {
     let bytes = reader.take(reader.remaining())?;
     WasiState::decode(bytes, Quotas::MAX).or_else(|error| reader.bad(&error.to_string()))
 }
 
-pub(super) fn section<'a>(reader: &mut Reader<'a>) -> Result<(Tag, Reader<'a>)> {
+/// Reads `count` sections, which are the known ones in their order, to the end of the snapshot. The
+/// last of the known ones, and it alone, may be missing.
+pub(super) fn each_section(
+    mut reader: Reader<'_>,
+    count: u32,
+    mut read: impl FnMut(Tag, &mut Reader<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut known = SECTIONS.iter();
+    for _ in 0..count {
+        let (tag, mut body) = section(&mut reader)?;
+        if known.next() != Some(&tag) {
+            let tag = tag.escape_ascii();
+            return reader.bad(&format!(
+                "its section {tag} is not known, or not in its place"
+            ));
+        }
+        read(tag, &mut body)?;
+        body.end()?;
+    }
+    if known.len() > 1 {
+        return reader.bad("it lacks a section");
+    }
+    reader.end()
+}
+
+fn section<'a>(reader: &mut Reader<'a>) -> Result<(Tag, Reader<'a>)> {
     let tag = reader.array()?;
     let reserved = reader.u32()?;
     reader.zero(reserved.into())?;

@@ -2,8 +2,8 @@
 
 use super::codec::{BLOCK, BlockHeader, Compression};
 use super::decode::{
-    Header, MemoryHeader, SECTIONS, check, globals, header, indices, memory_header, section,
-    tables, wasi,
+    Header, MemoryHeader, check, each_section, globals, header, indices, memory_header, tables,
+    wasi,
 };
 use super::reader::Reader;
 use super::{DROPPED, GLOBALS, MEMORIES, SnapshotId, TABLES, VERSION};
@@ -70,35 +70,23 @@ pub fn describe(snapshot: &[u8]) -> Result<Description> {
         dropped_data: 0,
         dropped_elements: 0,
     };
-    let mut known = SECTIONS.iter();
-    for _ in 0..sections {
-        let (tag, mut body) = section(&mut reader)?;
-        if known.next() != Some(&tag) {
-            let tag = tag.escape_ascii();
-            return reader.bad(&format!(
-                "its section {tag} is not known, or not in its place"
-            ));
-        }
+    each_section(reader, sections, |tag, body| {
         description.sections.push((tag, body.remaining() as u64));
         match tag {
-            MEMORIES => description.memories = memories(&mut body, base.is_some())?,
-            GLOBALS => description.globals = globals(&mut body)?.len(),
+            MEMORIES => description.memories = memories(body, base.is_some())?,
+            GLOBALS => description.globals = globals(body)?.len(),
             TABLES => {
-                let tables = tables(&mut body, u64::MAX)?;
+                let tables = tables(body, u64::MAX)?;
                 description.tables = tables.iter().map(|table| table.size()).collect();
             }
             DROPPED => {
-                description.dropped_data = indices(&mut body)?.len();
-                description.dropped_elements = indices(&mut body)?.len();
+                description.dropped_data = indices(body)?.len();
+                description.dropped_elements = indices(body)?.len();
             }
-            _ => drop(wasi(&mut body)?),
+            _ => drop(wasi(body)?),
         }
-        body.end()?;
-    }
-    if known.len() > 1 {
-        return reader.bad("it lacks a section");
-    }
-    reader.end()?;
+        Ok(())
+    })?;
     Ok(description)
 }
 
