@@ -111,7 +111,7 @@ defaults_are_those_of_the_environment_test_() ->
     end).
 
 calls_have_the_timeout_of_the_environment_test_() ->
-    on_node(#{timeout => 20}, fun() ->
+    on_node(#{timeout => 200}, fun() ->
         {ok, I} = wasmbeam:start(?GROWING, #{on_interrupt => keep}),
         ?assertMatch({error, {timeout, _}}, wasmbeam:call(I, <<"forever">>, [])),
         ?assertMatch({error, {timeout, _}}, wasmbeam:call(I, <<"forever">>, [], #{})),
