@@ -69,15 +69,25 @@ native(Options) ->
     end.
 
 find(Bytes, Native, Options) ->
-    case cached(Bytes, Native) of
+    case at_hand(Bytes, Native) of
         none -> request(Bytes, Native, Options);
         Answer -> wasmbeam_error:normalize(Answer)
     end.
 
+at_hand(Bytes, Native) ->
+    case wasmbeam_nif:compile_recent(Bytes, Native) of
+        none -> cached(Bytes, Native);
+        Answer -> Answer
+    end.
+
 cached(Bytes, Native) when byte_size(Bytes) >= ?MANY_BYTES ->
-    wasmbeam_nif:compile_cached_dirty(Bytes, Native);
+    wasmbeam_nif:compile_cached_dirty(Bytes, Native, is_whole(Bytes));
 cached(Bytes, Native) ->
-    wasmbeam_nif:compile_cached(Bytes, Native).
+    wasmbeam_nif:compile_cached(Bytes, Native, is_whole(Bytes)).
+
+%% Whoever holds on to a part of a binary holds on to all of it.
+is_whole(Bytes) ->
+    binary:referenced_byte_size(Bytes) =:= byte_size(Bytes).
 
 request(Bytes, Native, Options) ->
     case wasmbeam_environment:caches() of

@@ -4,7 +4,7 @@
 -module(wasmbeam_nif).
 
 -export([version/0,
-         compile_cached/2, compile_cached_dirty/2, compile_image/2, compile_leave/1,
+         compile_recent/2, compile_cached/3, compile_cached_dirty/3, compile_image/2, compile_leave/1,
          module_image/2, module_imports/2, module_import_names/2,
          module_exports/2, module_config/1, module_exports_action/2, cache_info/0,
          instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2,
@@ -35,7 +35,7 @@
 -export_type([module_ref/0, instance_ref/0, step/0, again/0]).
 
 -nifs([version/0,
-       compile_cached/2, compile_cached_dirty/2, compile_image/2, compile_leave/1,
+       compile_recent/2, compile_cached/3, compile_cached_dirty/3, compile_image/2, compile_leave/1,
          module_image/2, module_imports/2, module_import_names/2,
        module_exports/2, module_config/1, module_exports_action/2, cache_info/0,
        instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2, instance_interrupt/2,
@@ -106,13 +106,18 @@ priv_dir() ->
 -spec version() -> {ok, binary()} | failure().
 version() -> ?NOT_LOADED.
 
-%% @doc The module of an image, if it is in memory.
--spec compile_cached(binary(), map()) -> {ok, module_ref()} | none | failure().
-compile_cached(_Source, _Options) -> ?NOT_LOADED.
+%% @doc The module of an image, if it is in memory and this very binary was asked for not long ago.
+-spec compile_recent(binary(), map()) -> {ok, module_ref()} | none | failure().
+compile_recent(_Source, _Options) -> ?NOT_LOADED.
 
-%% @doc As `compile_cached/2', for large images.
--spec compile_cached_dirty(binary(), map()) -> {ok, module_ref()} | none | failure().
-compile_cached_dirty(_Source, _Options) -> ?NOT_LOADED.
+%% @doc The module of an image, if it is in memory. `Hold' tells whether the binary may be held on to.
+-spec compile_cached(binary(), map(), Hold :: boolean()) -> {ok, module_ref()} | none | failure().
+compile_cached(_Source, _Options, _Hold) -> ?NOT_LOADED.
+
+%% @doc As `compile_cached/3', for large images.
+-spec compile_cached_dirty(binary(), map(), Hold :: boolean()) ->
+    {ok, module_ref()} | none | failure().
+compile_cached_dirty(_Source, _Options, _Hold) -> ?NOT_LOADED.
 
 %% @doc Compiles an image, or loads its code. The outcome follows as a message `{'$wasmbeam', Ticket,
 %% Answer}', the progress before it as `{'$wasmbeam', Ticket, {progress, Progress}}'.

@@ -3,7 +3,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--export([a_small_cache_forgets/1, the_folder_remembers/1, a_damaged_file_is_made_again/1,
+-export([a_small_cache_forgets/1, an_image_is_known_again/1, the_folder_remembers/1, a_damaged_file_is_made_again/1,
          each_configuration_has_a_file/1, the_folder_has_a_limit/1,
          a_hundred_processes_fill_the_folder_once/1, wrong_settings_are_told/1,
          a_failure_is_counted_and_told/1]).
@@ -12,8 +12,8 @@
 
 cache_test_() ->
     [{atom_to_list(Test), {foreach, fun setup/0, fun cleanup/1, [{with, [fun ?MODULE:Test/1]}]}}
-     || Test <- [a_small_cache_forgets, the_folder_remembers, a_damaged_file_is_made_again,
-                 each_configuration_has_a_file, the_folder_has_a_limit,
+     || Test <- [a_small_cache_forgets, an_image_is_known_again, the_folder_remembers,
+                 a_damaged_file_is_made_again, each_configuration_has_a_file, the_folder_has_a_limit,
                  a_hundred_processes_fill_the_folder_once, wrong_settings_are_told,
                  a_failure_is_counted_and_told]].
 
@@ -67,6 +67,35 @@ a_small_cache_forgets({_, Folder}) ->
     ?assertMatch(#{modules := 0, bytes := 0}, wasmbeam:cache_info()),
     ?assertMatch(#{misses := 1, hits := 0}, counted(compile(Source))),
     ?assertEqual([], files(Folder)).
+
+%% By where its bytes are, once it was found by what they are.
+an_image_is_known_again(_) ->
+    set(cache_bytes, 1 bsl 30),
+    %% Small binaries have no place of their own.
+    Source = iolist_to_binary([new_image(), lists:duplicate(64, $\s)]),
+    Options = #{compile_limits => #{}},
+    Recent = fun(Image, More) -> wasmbeam_nif:compile_recent(Image, maps:merge(Options, More)) end,
+    ?assertMatch(#{misses := 1, hits := 0}, counted(compile(Source))),
+    ?assertEqual(none, Recent(Source, #{})),
+    ?assertMatch(#{misses := 0, hits := 1}, counted(compile(Source))),
+    ?assertMatch(#{hits := 1}, counted(fun() -> {ok, _} = Recent(Source, #{}) end)),
+    ?assertMatch(#{hits := 1}, counted(compile(Source))),
+    %% Others are not taken for it.
+    ?assertEqual(none, Recent(binary:copy(Source), #{})),
+    ?assertEqual(none, Recent(binary:part(Source, 0, byte_size(Source) - 1), #{})),
+    ?assertEqual(none, Recent(Source, #{fuel => true})),
+    %% Nor does that open anything to those who may not have it, or keep it in memory.
+    Limits = #{compile_limits => #{bytes => byte_size(Source) - 1}},
+    ?assertMatch({error, {limit, _}}, Recent(Source, Limits)),
+    ?assertMatch({error, {limit, _}}, wasmbeam:compile(Source, Limits)),
+    set(cache_bytes, 0),
+    {ok, _} = wasmbeam:compile(new_image()),
+    ?assertEqual(none, Recent(Source, #{})),
+    %% A part of a binary would hold on to all of it.
+    set(cache_bytes, 1 bsl 30),
+    <<Part:(byte_size(Source))/binary, _/binary>> = <<Source/binary, 0:80000>>,
+    [{ok, _} = wasmbeam:compile(Part) || _ <- [1, 2]],
+    ?assertEqual(none, Recent(Part, #{})).
 
 the_folder_remembers({_, Folder}) ->
     Source = new_image(),

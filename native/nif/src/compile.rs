@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use rustler::{Binary, Encoder, Env, LocalPid, OwnedEnv, Resource, ResourceArc, Term};
-use wasmbeam_core::compile::{self, CompileLimits, Folder, Form, OnPhase, Request, Waiter};
+use wasmbeam_core::compile::{self, CompileLimits, Folder, Form, OnPhase, Place, Request, Waiter};
 use wasmbeam_core::image::{self, KeySource, Purpose};
 use wasmbeam_core::{EngineConfig, GuestStack, Module, Opt, Phase};
 
 use crate::error::{self, Failure};
 use crate::module::{self, ModuleRes};
+use crate::recent::Recent;
 use crate::term;
 use crate::{atoms, tickets};
 
@@ -21,23 +22,55 @@ struct WaitRes(Arc<Mutex<bool>>);
 #[rustler::resource_impl]
 impl Resource for WaitRes {}
 
-/// `{ok, Module}` if it is at hand, else `none`.
+/// Images that were compiled before and asked for not long ago: they are not looked at again.
+static IMAGES: Recent<Form, Place> = Recent::new(16 << 20);
+
+/// `{ok, Module}` if the image was asked for not long ago and its module is at hand, else `none`.
 #[rustler::nif]
-fn compile_cached<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> {
-    cached(env, source, options)
+fn compile_recent<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> {
+    let found = form(options).and_then(|form| match IMAGES.find(&[source], &form) {
+        Some(place) => Ok(compile::cached_at(place, &limits(options)?)?),
+        None => Ok(None),
+    });
+    at_hand(env, found)
+}
+
+/// `{ok, Module}` if it is at hand, else `none`. `hold` tells whether the image may be held on to, so
+/// that it is known again.
+#[rustler::nif]
+fn compile_cached<'a>(env: Env<'a>, source: Term<'a>, options: Term<'a>, hold: bool) -> Term<'a> {
+    cached(env, source, options, hold)
 }
 
 /// For an image so large that looking at all of it keeps a scheduler too long.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn compile_cached_dirty<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> {
-    cached(env, source, options)
+fn compile_cached_dirty<'a>(
+    env: Env<'a>,
+    source: Term<'a>,
+    options: Term<'a>,
+    hold: bool,
+) -> Term<'a> {
+    cached(env, source, options, hold)
 }
 
-fn cached<'a>(env: Env<'a>, source: Binary<'a>, options: Term<'a>) -> Term<'a> {
+fn cached<'a>(env: Env<'a>, source: Term<'a>, options: Term<'a>, hold: bool) -> Term<'a> {
     let found = form(options).and_then(|form| {
         let limits = limits(options)?;
-        Ok(compile::cached(&form, source.as_slice(), &limits)?)
+        let image: Binary = source
+            .decode()
+            .map_err(|_| Failure::bad("the bytes of a module", source))?;
+        let found = compile::cached(&form, image.as_slice(), &limits)?;
+        Ok(found.map(|(module, place)| {
+            if hold {
+                IMAGES.keep(source, &[image], form, place, 0);
+            }
+            module
+        }))
     });
+    at_hand(env, found)
+}
+
+fn at_hand<'a>(env: Env<'a>, found: Result<Option<Arc<Module>>, Failure<'a>>) -> Term<'a> {
     match found {
         Ok(Some(module)) => (atoms::ok(), module::resource(module)).encode(env),
         Ok(None) => atoms::none().encode(env),

@@ -1,101 +1,99 @@
-//! States that were read not long ago, so that many instances can begin with one snapshot.
+//! What was made of binaries not long ago, so that it need not be made again.
 //!
-//! A snapshot is known again by where its bytes are: each entry holds on to its binaries, which do not
+//! Binaries are known again by where their bytes are: each entry holds on to its binaries, which do not
 //! change, so that nothing else can be there.
-
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustler::{Binary, OwnedEnv, Term};
-use wasmbeam_core::ModuleId;
-use wasmbeam_core::snapshot::State;
-use wasmbeam_core::snapshot::format::ReadLimits;
 
 const MOST: usize = 8;
-/// Of all snapshots and states that are held on to.
-const MOST_BYTES: u64 = 64 << 20;
 
-#[derive(PartialEq)]
-struct Key {
-    /// Where the snapshots of a chain begin, and how long they are.
-    chain: Vec<(usize, usize)>,
-    module: ModuleId,
-    limits: ReadLimits,
+/// The last few things that were made. The one that was used last comes first.
+///
+/// Nothing is locked, freed or allocated by others under the lock.
+pub struct Recent<K, V> {
+    entries: Mutex<Vec<Entry<K, V>>>,
+    most_bytes: u64,
 }
 
-struct Recent {
-    key: Key,
-    state: Arc<State>,
+struct Entry<K, V> {
+    /// Where the binaries begin, and how long they are.
+    places: Vec<(usize, usize)>,
+    key: K,
+    value: V,
     bytes: u64,
     /// Has the binaries.
     _env: OwnedEnv,
 }
 
-/// The last one that was used comes first. Nothing is locked, freed or allocated by others under it.
-static RECENT: Mutex<Vec<Recent>> = Mutex::new(Vec::new());
-
-fn key(chain: &[Binary<'_>], module: ModuleId, limits: ReadLimits) -> Key {
-    let place = |binary: &Binary<'_>| (binary.as_slice().as_ptr().addr(), binary.len());
-    Key {
-        chain: chain.iter().map(place).collect(),
-        module,
-        limits,
-    }
+fn place(binary: &Binary<'_>) -> (usize, usize) {
+    (binary.as_slice().as_ptr().addr(), binary.len())
 }
 
-/// The state of a chain of snapshots, if it was read not long ago for the same module and limits.
-pub fn find(chain: &[Binary<'_>], module: ModuleId, limits: ReadLimits) -> Option<Arc<State>> {
-    let key = key(chain, module, limits);
-    let mut recent = RECENT.lock();
-    let place = recent.iter().position(|entry| entry.key == key)?;
-    recent.get_mut(..=place)?.rotate_right(1);
-    recent.first().map(|entry| Arc::clone(&entry.state))
-}
-
-/// Keeps a state that was read from the binaries, which `term` is or has in a list.
-pub fn keep(
-    term: Term<'_>,
-    chain: &[Binary<'_>],
-    module: ModuleId,
-    limits: ReadLimits,
-    state: &Arc<State>,
-) {
-    let size: u64 = chain.iter().map(|binary| binary.len() as u64).sum();
-    let bytes = size.saturating_add(state.stored_bytes());
-    if bytes > MOST_BYTES {
-        return;
+impl<K: PartialEq, V: Clone> Recent<K, V> {
+    /// `most_bytes` is for all binaries that are held on to, and what was made of them.
+    pub const fn new(most_bytes: u64) -> Self {
+        Self {
+            entries: Mutex::new(Vec::new()),
+            most_bytes,
+        }
     }
-    let key = key(chain, module, limits);
-    let env = OwnedEnv::new();
-    // A small binary is copied, and then it is another one.
-    let is_shared = env.run(|env| {
-        let held = term.in_env(env);
-        let binaries = match held.decode::<Binary<'_>>() {
-            Ok(one) => vec![one],
-            Err(_) => held.decode().unwrap_or_default(),
+
+    /// What was made of the binaries not long ago under the same key.
+    pub fn find(&self, binaries: &[Binary<'_>], key: &K) -> Option<V> {
+        let mut entries = self.entries.lock();
+        let found = entries.iter().position(|entry| {
+            entry.key == *key && entry.places.iter().copied().eq(binaries.iter().map(place))
+        })?;
+        entries.get_mut(..=found)?.rotate_right(1);
+        entries.first().map(|entry| entry.value.clone())
+    }
+
+    /// Keeps what was made of the binaries, which `term` is or has in a list. `bytes` is what that
+    /// takes besides.
+    pub fn keep(&self, term: Term<'_>, binaries: &[Binary<'_>], key: K, value: V, bytes: u64) {
+        let size: u64 = binaries.iter().map(|binary| binary.len() as u64).sum();
+        let bytes = size.saturating_add(bytes);
+        if bytes > self.most_bytes {
+            return;
+        }
+        let places: Vec<_> = binaries.iter().map(place).collect();
+        let env = OwnedEnv::new();
+        // A small binary is copied, and then it is another one.
+        let is_shared = env.run(|env| {
+            let held = term.in_env(env);
+            let binaries = match held.decode::<Binary<'_>>() {
+                Ok(one) => vec![one],
+                Err(_) => held.decode().unwrap_or_default(),
+            };
+            places.iter().copied().eq(binaries.iter().map(place))
+        });
+        if !is_shared {
+            return;
+        }
+        let entry = Entry {
+            places,
+            key,
+            value,
+            bytes,
+            _env: env,
         };
-        self::key(&binaries, module, limits) == key
-    });
-    if !is_shared {
-        return;
+        let mut dropped = Vec::new();
+        let mut entries = self.entries.lock();
+        // Another one of these binaries is out of date.
+        dropped.extend(
+            entries.extract_if(.., |old| old.key == entry.key && old.places == entry.places),
+        );
+        entries.insert(0, entry);
+        let mut total = 0_u64;
+        let kept = entries.iter().take(MOST).take_while(|entry| {
+            total = total.saturating_add(entry.bytes);
+            total <= self.most_bytes
+        });
+        let kept = kept.count();
+        dropped.extend(entries.drain(kept..));
+        drop(entries);
+        // Freed when nobody waits for it.
+        drop(dropped);
     }
-    let entry = Recent {
-        key,
-        state: Arc::clone(state),
-        bytes,
-        _env: env,
-    };
-    let mut dropped = Vec::new();
-    let mut recent = RECENT.lock();
-    recent.insert(0, entry);
-    let mut total = 0_u64;
-    let kept = recent.iter().take(MOST).take_while(|entry| {
-        total = total.saturating_add(entry.bytes);
-        total <= MOST_BYTES
-    });
-    let kept = kept.count();
-    dropped.extend(recent.drain(kept..));
-    drop(recent);
-    // Freed when nobody waits for it.
-    drop(dropped);
 }

@@ -5,16 +5,16 @@
 use std::sync::Arc;
 
 use rustler::{Atom, Binary, Encoder, Env, ResourceArc, Term};
-use wasmbeam_core::Error;
 use wasmbeam_core::snapshot::State;
 use wasmbeam_core::snapshot::format::{self, Base, Compression, ReadLimits, SnapshotId};
 use wasmbeam_core::store::{Begin, Coroutine};
+use wasmbeam_core::{Error, ModuleId};
 
 use crate::atoms;
 use crate::call::{self, refused};
 use crate::error::Failure;
 use crate::instance::{self, InstanceRes};
-use crate::recent;
+use crate::recent::Recent;
 use crate::store::{Refusal, SharedStore};
 use crate::term;
 
@@ -278,26 +278,33 @@ fn chain<'a>(snapshots: Term<'a>) -> Result<Vec<Binary<'a>>, Failure<'a>> {
     all.map_err(|_| Failure::bad("a snapshot, or a list of snapshots", snapshots))
 }
 
+/// States that were read not long ago: many instances can begin with one snapshot.
+static STATES: Recent<(ModuleId, ReadLimits), Arc<State>> = Recent::new(64 << 20);
+
+fn key(instance: &Instance) -> (ModuleId, ReadLimits) {
+    let limits = ReadLimits::from(instance.store.limits());
+    (instance.module().id(), limits)
+}
+
 /// What was read from these binaries not long ago; none if to begin with it would take long.
 fn known(instance: &Instance, chain: &[Binary<'_>]) -> Option<Beginning> {
     if instance.module().starts_slowly() {
         return None;
     }
-    let limits = ReadLimits::from(instance.store.limits());
-    let state = recent::find(chain, instance.module().id(), limits)?;
+    let state = STATES.find(chain, &key(instance))?;
     Some(Beginning::new(state, chain))
 }
 
 /// `term` is what the chain was decoded from.
 fn read(instance: &Instance, term: Term<'_>, chain: &[Binary<'_>]) -> Result<Arc<State>, Error> {
-    let limits = ReadLimits::from(instance.store.limits());
-    let module = instance.module().id();
-    if let Some(state) = recent::find(chain, module, limits) {
+    let key = key(instance);
+    if let Some(state) = STATES.find(chain, &key) {
         return Ok(state);
     }
     let bytes: Vec<_> = chain.iter().map(Binary::as_slice).collect();
+    let (module, limits) = key;
     let state = Arc::new(format::decode_chain(&bytes, module, limits)?);
-    recent::keep(term, chain, module, limits, &state);
+    STATES.keep(term, chain, key, Arc::clone(&state), state.stored_bytes());
     Ok(state)
 }
 

@@ -35,11 +35,18 @@ pub struct Key {
     source: Arc<[u8]>,
 }
 
+/// Where an entry is, as long as it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    hash: u64,
+    token: u64,
+}
+
 pub struct Entry {
     key: Key,
     used: u64,
     bytes: usize,
-    state: State,
+    pub state: State,
 }
 
 pub enum State {
@@ -73,6 +80,23 @@ impl Key {
     pub fn form(&self) -> &Form {
         &self.form
     }
+
+    fn place(&self) -> Place {
+        Place {
+            hash: self.hash,
+            token: self.token,
+        }
+    }
+}
+
+impl Entry {
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub fn place(&self) -> Place {
+        self.key.place()
+    }
 }
 
 pub fn hash(state: &RandomState, form: &Form, source: &[u8]) -> u64 {
@@ -83,7 +107,7 @@ pub fn hash(state: &RandomState, form: &Form, source: &[u8]) -> u64 {
 }
 
 impl Entries {
-    pub fn find(&mut self, hash: u64, form: &Form, source: &[u8]) -> Option<&mut State> {
+    pub fn find(&mut self, hash: u64, form: &Form, source: &[u8]) -> Option<&mut Entry> {
         self.clock += 1;
         let entry = self
             .by_hash
@@ -91,18 +115,27 @@ impl Entries {
             .iter_mut()
             .find(|entry| entry.key.form == *form && *entry.key.source == *source)?;
         entry.used = self.clock;
-        Some(&mut entry.state)
+        Some(entry)
+    }
+
+    /// As [`find`](Self::find), where it was found before.
+    pub fn find_at(&mut self, place: Place) -> Option<&mut Entry> {
+        self.clock += 1;
+        let now = self.clock;
+        let entry = self.entry(place)?;
+        entry.used = now;
+        Some(entry)
     }
 
     pub fn get(&mut self, key: &Key) -> Option<&mut State> {
-        self.entry(key).map(|entry| &mut entry.state)
+        self.entry(key.place()).map(|entry| &mut entry.state)
     }
 
-    fn entry(&mut self, key: &Key) -> Option<&mut Entry> {
+    fn entry(&mut self, place: Place) -> Option<&mut Entry> {
         self.by_hash
-            .get_mut(&key.hash)?
+            .get_mut(&place.hash)?
             .iter_mut()
-            .find(|entry| entry.key.token == key.token)
+            .find(|entry| entry.key.token == place.token)
     }
 
     /// Adds an entry for what [`find`](Self::find) has not found.
@@ -128,7 +161,7 @@ impl Entries {
     /// Makes the module that of the entry, and gives the state before.
     pub fn complete(&mut self, key: &Key, module: &Arc<Module>) -> Option<State> {
         let code = module.code_bytes();
-        let entry = self.entry(key)?;
+        let entry = self.entry(key.place())?;
         entry.bytes += code;
         let ready = State::Ready(Arc::clone(module));
         let before = std::mem::replace(&mut entry.state, ready);

@@ -23,7 +23,7 @@ use memory::{Entries, Key, State};
 pub use folder::{DEFAULT_FOLDER_BYTES, Folder, FolderStats};
 pub use lanes::MAX_LANES;
 pub use limits::CompileLimits;
-pub use memory::{DEFAULT_BYTES, MemoryStats};
+pub use memory::{DEFAULT_BYTES, MemoryStats, Place};
 
 /// What the bytes of an image are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -73,23 +73,54 @@ struct Cache {
     entries: Mutex<Entries>,
 }
 
-/// The compiled module of an image, if it is at hand.
+/// The compiled module of an image, if it is at hand, and where.
 ///
 /// # Errors
 /// `Limit` if it is larger than allowed.
-pub fn cached(form: &Form, source: &[u8], limits: &CompileLimits) -> Result<Option<Arc<Module>>> {
+pub fn cached(
+    form: &Form,
+    source: &[u8],
+    limits: &CompileLimits,
+) -> Result<Option<(Arc<Module>, Place)>> {
     if matches!(form, Form::Module(_)) {
         limits.check_bytes(source.len() as u64)?;
     }
     let hash = memory::hash(&CACHE.hasher, form, source);
     let mut entries = CACHE.entries.lock();
-    let Some(State::Ready(module)) = entries.find(hash, form, source) else {
+    let Some(entry) = entries.find(hash, form, source) else {
+        return Ok(None);
+    };
+    let place = entry.place();
+    let State::Ready(module) = &entry.state else {
         return Ok(None);
     };
     let module = Arc::clone(module);
     entries.stats.hits += 1;
     drop(entries);
     permit(form, limits, &module)?;
+    Ok(Some((module, place)))
+}
+
+/// As [`cached`], for the image that was there before: nothing of it is read.
+///
+/// # Errors
+/// As `cached`.
+pub fn cached_at(place: Place, limits: &CompileLimits) -> Result<Option<Arc<Module>>> {
+    let mut entries = CACHE.entries.lock();
+    let Some(entry) = entries.find_at(place) else {
+        return Ok(None);
+    };
+    let form = entry.key().form().clone();
+    if matches!(form, Form::Module(_)) {
+        limits.check_bytes(entry.key().source().len() as u64)?;
+    }
+    let State::Ready(module) = &entry.state else {
+        return Ok(None);
+    };
+    let module = Arc::clone(module);
+    entries.stats.hits += 1;
+    drop(entries);
+    permit(&form, limits, &module)?;
     Ok(Some(module))
 }
 
@@ -115,7 +146,10 @@ pub fn compile(request: Request, waiter: Waiter) -> Result<Option<Arc<Module>>> 
     let hash = memory::hash(&CACHE.hasher, &request.form, &request.source);
     let mut entries = CACHE.entries.lock();
     entries.set_limit(request.memory_bytes);
-    match entries.find(hash, &request.form, &request.source) {
+    match entries
+        .find(hash, &request.form, &request.source)
+        .map(|entry| &mut entry.state)
+    {
         Some(State::Compiling(waiting)) => {
             waiting.push(waiter);
             entries.stats.hits += 1;

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use wasmbeam_core::compile::{self, CompileLimits, Form};
@@ -38,6 +39,16 @@ fn bytes_are_limited() {
     let form = Form::Module(EngineConfig::default());
     assert!(matches!(
         compile::cached(&form, &source, &limits),
+        Err(Error::Limit { .. })
+    ));
+    limits.bytes = bytes;
+    let found = compile::cached(&form, &source, &limits).expect("within the limits");
+    let (module, place) = found.expect("a module at hand");
+    let again = compile::cached_at(place, &limits).expect("within the limits");
+    assert!(Arc::ptr_eq(&module, &again.expect("a module at hand")));
+    limits.bytes = bytes - 1;
+    assert!(matches!(
+        compile::cached_at(place, &limits),
         Err(Error::Limit { .. })
     ));
 }
