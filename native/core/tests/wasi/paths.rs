@@ -116,6 +116,21 @@ fn forty_links_are_followed_and_no_more() {
 }
 
 #[test]
+fn the_links_of_a_path_have_so_many_bytes_in_all() {
+    in_both(|world| {
+        world.open("0", CREATE).unwrap();
+        // 16 KiB: three links of 4095 bytes fit beside any path, a fourth only beside a short one.
+        for index in 1..=4 {
+            let target = format!("{}{}", "./".repeat(2047), index - 1);
+            world.symlink(&target, &index.to_string()).unwrap();
+        }
+        assert!(world.stat(&format!("{}3", "./".repeat(2047)), 1).is_ok());
+        assert!(world.stat("./4", 1).is_ok());
+        assert_eq!(world.stat("././4", 1), Err(NAMETOOLONG));
+    });
+}
+
+#[test]
 fn links_tell_their_target() {
     in_both_with(sandbox(), |world| {
         assert_eq!(world.readlink("down", 100).unwrap(), b"dir/nested");

@@ -5,9 +5,12 @@ use smallvec::SmallVec;
 use super::{Filesystem, InodeId, Kind, MAX_NAME, MAX_PATH, ROOT};
 use crate::wasi::errno::{Errno, Result};
 
-/// How many symbolic links one resolution follows, as on Linux. With [`MAX_PATH`] it bounds the
-/// work of a call: at most 41 texts of 4095 bytes are walked.
+/// How many symbolic links one resolution follows, as on Linux.
 const MAX_LINKS: usize = 40;
+
+/// How many bytes one resolution walks: the path and the targets of all links in it. It bounds the
+/// work of a call, in which nothing else runs: 41 texts of [`MAX_PATH`] bytes would take milliseconds.
+const MAX_WALK: usize = 4 * (MAX_PATH + 1);
 
 /// Where a resolution may lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,8 @@ struct Walk<'a> {
     /// How many directories beneath the start `current` is.
     depth: usize,
     links: usize,
+    /// How many bytes the texts had so far.
+    bytes: usize,
     /// Texts still to be walked, the next one last; none is empty or begins with a slash.
     pending: SmallVec<[&'a [u8]; 4]>,
 }
@@ -95,6 +100,10 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Puts a text before what is left to be walked.
     fn push(&mut self, text: &'a [u8]) -> Result<()> {
+        self.bytes += text.len();
+        if self.bytes > MAX_WALK {
+            return Err(Errno::Nametoolong);
+        }
         if text.first() == Some(&b'/') {
             match self.scope {
                 Scope::Beneath => return Err(Errno::Perm),
@@ -214,6 +223,7 @@ impl Filesystem {
             current: start,
             depth: 0,
             links: 0,
+            bytes: 0,
             pending: SmallVec::new(),
         };
         walk.push(path)?;
