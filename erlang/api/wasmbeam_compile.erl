@@ -93,7 +93,7 @@ request(Bytes, Native, Options) ->
     case wasmbeam_environment:caches() of
         {ok, Caches} ->
             Began = erlang:monotonic_time(millisecond),
-            All = maps:merge(Native, Caches#{progress => is_map_key(progress, Options)}),
+            All = maps:merge(Native, (watched(Caches))#{progress => is_map_key(progress, Options)}),
             case wasmbeam_nif:compile_image(Bytes, All) of
                 {pending, Ticket, Wait} ->
                     wasmbeam_events:compiled(byte_size(Bytes), fun() ->
@@ -105,6 +105,15 @@ request(Bytes, Native, Options) ->
         {error, _} = Error ->
             Error
     end.
+
+%% Whoever asked may be gone by the time that an entry of the folder turns out to be damaged.
+watched(#{cache_dir := _} = Caches) ->
+    case wasmbeam_events:process() of
+        {ok, Pid} -> Caches#{reports_to => Pid};
+        none -> Caches
+    end;
+watched(Caches) ->
+    Caches.
 
 report(#{progress := Fun}) -> Fun;
 report(_) -> fun(_Progress) -> ok end.

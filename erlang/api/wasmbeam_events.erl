@@ -8,7 +8,7 @@
 
 -export([attach/3, detach/1, handlers/0, names/0]).
 -export([started/2, compiled/2, call/3, failed/2]).
--export([ensure_started/0, start/0]).
+-export([ensure_started/0, process/0, start/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -export_type([id/0, name/0, handler/0]).
@@ -148,6 +148,15 @@ ensure_started() ->
         _ -> ok
     end.
 
+%% @doc The process that tells what happens where no Erlang code runs.
+-spec process() -> {ok, pid()} | none.
+process() ->
+    ok = ensure_started(),
+    case whereis(?MODULE) of
+        undefined -> none;
+        Pid -> {ok, Pid}
+    end.
+
 %% @private
 -spec start() -> ok.
 start() ->
@@ -234,6 +243,9 @@ handle_info({wasmbeam_event, stopped, #{reason := Reason, state := State} = Deta
     {noreply, []};
 handle_info({wasmbeam_event, last_line, {{Stream, Level, Metadata}, Line}}, []) ->
     wasmbeam_log:output(Level, Stream, Line, Metadata),
+    {noreply, []};
+handle_info({wasmbeam_event, cache_entry_rejected, Details}, []) ->
+    wasmbeam_log:report(warning, cache_entry_rejected, Details),
     {noreply, []};
 handle_info(_Message, []) ->
     {noreply, []}.

@@ -26,6 +26,8 @@ format(#{event := handler_detached, id := Id, event_name := Name, class := Class
      [Id, Name, Class, Reason, 30, Stack, 30]};
 format(#{event := owner_died, id := Id, owner := Owner, state := State}) ->
     {"wasmbeam: instance ~b ended with its owner ~0tp while it was ~s", [Id, Owner, State]};
+format(#{event := cache_entry_rejected, file := File, reason := Reason}) ->
+    {"wasmbeam: the entry ~ts of the cache folder was removed: ~ts", [printable(File), Reason]};
 format(#{event := internal_error, message := Message}) ->
     {"wasmbeam: internal error: ~ts", [Message]};
 format(Report) ->

@@ -362,6 +362,36 @@ levels_are_checked_test() ->
                   wasmbeam:start(<<"(module)">>, #{wasi => #{stdout => Bad}}))
      || Bad <- [{logger, loud}, {logger, info, []}]].
 
+what_is_wrong_with_an_entry_of_the_cache_folder_is_logged_test_() ->
+    {setup, fun wasmbeam_fixture:temporary_folder/0, fun(Folder) -> ok = file:del_dir_r(Folder) end,
+     fun(Folder) ->
+         on_node(#{cache_dir => Folder, cache_bytes => 0, aot_key => binary:copy(<<5>>, 32)}, fun() ->
+             ok = logged(),
+             {ok, _} = wasmbeam:compile(<<"(module $entry)">>),
+             {ok, [Name]} = file:list_dir(Folder),
+             File = filename:join(Folder, Name),
+             {ok, Whole} = file:read_file(File),
+             Size = byte_size(Whole) - 1,
+             <<Start:Size/binary, Last>> = Whole,
+             [begin
+                  ok = file:write_file(File, Damaged),
+                  {ok, _} = wasmbeam:compile(<<"(module $entry)">>),
+                  Expected = #{event => cache_entry_rejected, file => list_to_binary(File),
+                               reason => Reason},
+                  ?assertEqual({warning, Expected}, next_report()),
+                  ?assertEqual({ok, Whole}, file:read_file(File))
+              end || {Damaged, Reason} <-
+                     [{<<"junk">>, <<"not a precompiled image">>},
+                      {<<Start/binary, (Last bxor 1)>>,
+                       <<"the seal does not match: the image was altered, or sealed with another key">>}]],
+             %% One that is whole is nothing to tell.
+             {ok, _} = wasmbeam:compile(<<"(module $entry)">>),
+             ?assertMatch(#{disk_hits := 1, disk_rejected := 2}, wasmbeam:cache_info()),
+             _ = sys:get_state(wasmbeam_events),
+             ?assertEqual(0, reports())
+         end)
+     end}.
+
 %% Backtraces
 
 backtraces_name_source_files_and_lines_test() ->

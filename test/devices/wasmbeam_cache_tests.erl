@@ -87,6 +87,25 @@ damaged_files_are_not_read_test_() ->
         ?assertEqual([], filelib:wildcard(filename:join([Folder, "*", "*.*"])))
     end end}.
 
+what_was_abandoned_a_day_ago_is_removed_and_what_others_write_is_not_test_() ->
+    {setup, fun folder/0, fun(Folder) -> ok = file:del_dir_r(Folder) end, fun(Folder) -> fun() ->
+        Unfinished = filename:join(Folder, "unfinished"),
+        Now = os:system_time(second),
+        Day = 24 * 60 * 60,
+        Files = [{"abandoned", Now - Day - 60}, {[16#fc | "bandoned too"], 0},
+                 {"slow", Now - Day + 3600}, {"of a clock that is fast", Now + Day}],
+        [begin
+             File = filename:join(Unfinished, Name),
+             ok = filelib:ensure_dir(File),
+             ok = file:write_file(File, <<"half">>),
+             ok = file:change_time(File, calendar:system_time_to_local_time(Written, second))
+         end || {Name, Written} <- Files],
+        {ok, Id} = wasmbeam_cache:write(<<"whole">>, #{cache => {disk, Folder}}),
+        ?assertEqual({ok, <<"whole">>}, wasmbeam_cache:read(Id, #{cache => {disk, Folder}})),
+        {ok, Left} = file:list_dir_all(Unfinished),
+        ?assertEqual(["of a clock that is fast", "slow"], lists:sort(Left))
+    end end}.
+
 a_folder_that_cannot_be_written_is_an_error_test() ->
     ?assertMatch({error, #{<<"class">> := <<"cache">>}},
                  wasmbeam_cache:write(<<"bytes">>, #{cache => {disk, "/dev/null/no"}})).

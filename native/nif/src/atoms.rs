@@ -236,6 +236,8 @@ rustler::atoms! {
     wasmbeam_event,
     observed,
     last_line,
+    cache_entry_rejected,
+    reports_to,
     stop,
     owner_died,
     unreferenced,

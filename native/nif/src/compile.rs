@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use rustler::{Binary, Encoder, Env, LocalPid, OwnedEnv, Resource, ResourceArc, Term};
-use wasmbeam_core::compile::{self, CompileLimits, Folder, Form, OnPhase, Place, Request, Waiter};
+use wasmbeam_core::compile::{
+    self, CompileLimits, Folder, Form, OnPhase, OnRejected, Place, Rejected, Request, Waiter,
+};
 use wasmbeam_core::image::{self, KeySource, Purpose};
 use wasmbeam_core::{EngineConfig, GuestStack, Module, Opt, Phase};
 
@@ -227,6 +229,7 @@ fn request<'a>(source: Binary<'a>, options: Term<'a>) -> Result<(Request, bool),
             usize::try_from(bytes).unwrap_or(usize::MAX)
         }),
         folder: folder(options)?,
+        on_rejected: on_rejected(options)?,
     };
     let progress = flag(options, atoms::progress())?;
     Ok((request, progress))
@@ -242,6 +245,30 @@ fn folder(options: Term<'_>) -> Result<Option<Folder>, Failure<'_>> {
         max_bytes: max_bytes.unwrap_or(compile::DEFAULT_FOLDER_BYTES),
         key: key(options)?,
     }))
+}
+
+/// Tells the process that makes reports.
+fn on_rejected(options: Term<'_>) -> Result<Option<OnRejected>, Failure<'_>> {
+    let Ok(term) = options.map_get(atoms::reports_to()) else {
+        return Ok(None);
+    };
+    let listener: LocalPid = term.decode().map_err(|_| Failure::bad("a process", term))?;
+    Ok(Some(Box::new(move |Rejected { file, reason }| {
+        // It does not matter if the process is gone.
+        let _ = OwnedEnv::new().send_and_clear(&listener, |env| {
+            let file = term::Bytes(file.as_os_str().as_encoded_bytes());
+            let details = [
+                (atoms::file().encode(env), file.encode(env)),
+                (atoms::reason().encode(env), reason.encode(env)),
+            ];
+            let details = term::map(env, &details);
+            (
+                atoms::wasmbeam_event(),
+                atoms::cache_entry_rejected(),
+                details,
+            )
+        });
+    })))
 }
 
 fn form(options: Term<'_>) -> Result<Form, Failure<'_>> {

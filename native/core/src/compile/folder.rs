@@ -46,6 +46,13 @@ pub struct FolderStats {
     pub last_failure: Option<String>,
 }
 
+/// An entry that was damaged or forged, and is removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    pub file: PathBuf,
+    pub reason: String,
+}
+
 static STATS: LazyLock<Mutex<FolderStats>> = LazyLock::new(Mutex::default);
 /// Folders that this process has tidied since it started.
 static TIDIED: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
@@ -55,20 +62,29 @@ pub fn stats() -> FolderStats {
 }
 
 impl Folder {
-    /// The code of a module, if it is there.
-    pub fn load(&self, engine: &Engine, id: ModuleId) -> Option<Module> {
+    /// The code of a module, if it is there. If what is there is something else, that is told.
+    pub fn load(
+        &self,
+        engine: &Engine,
+        id: ModuleId,
+        on_rejected: impl FnOnce(Rejected),
+    ) -> Option<Module> {
         let found = self.find(engine, id);
         let mut stats = STATS.lock();
-        match found {
-            Ok(Some(module)) => {
-                stats.hits += 1;
-                return Some(module);
-            }
-            Ok(None) => {}
-            Err(Failure::Rejected) => stats.rejected += 1,
-            Err(Failure::Other(message)) => failed(&mut stats, message),
+        if let Ok(Some(module)) = found {
+            stats.hits += 1;
+            return Some(module);
         }
         stats.misses += 1;
+        match found {
+            Ok(_) => {}
+            Err(Failure::Rejected(rejected)) => {
+                stats.rejected += 1;
+                drop(stats);
+                on_rejected(rejected);
+            }
+            Err(Failure::Other(message)) => failed(&mut stats, message),
+        }
         None
     }
 
@@ -86,13 +102,22 @@ impl Folder {
         let Some(mut file) = open(&path)? else {
             return Ok(None);
         };
-        let module = self
-            .read(&mut file)
-            .and_then(|bytes| Ok(image::open(&bytes, &key, Purpose::Cache)?))
-            .and_then(|module| match module.id() == id {
-                true if module.engine().config() == engine.config() => Ok(module),
-                _ => Err(Failure::Rejected),
-            });
+        let rejected = |reason: String| {
+            let file = path.clone();
+            Failure::Rejected(Rejected { file, reason })
+        };
+        let module = self.read(&mut file).and_then(|bytes| {
+            let bytes = bytes.ok_or_else(|| rejected("not a file, or too large".into()))?;
+            let module = image::open(&bytes, &key, Purpose::Cache);
+            module.map_err(|error| match error {
+                Error::BadImage { message } => rejected(message),
+                error => error.into(),
+            })
+        });
+        let module = module.and_then(|module| match module.id() == id {
+            true if module.engine().config() == engine.config() => Ok(module),
+            _ => Err(rejected("the code of another module".into())),
+        });
         match module {
             Ok(module) => {
                 // The entry that was used last is the last to go.
@@ -106,14 +131,14 @@ impl Folder {
         }
     }
 
-    fn read(&self, file: &mut File) -> Result<Vec<u8>, Failure> {
+    fn read(&self, file: &mut File) -> Result<Option<Vec<u8>>, Failure> {
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.len() > self.max_bytes {
-            return Err(Failure::Rejected);
+            return Ok(None);
         }
         let mut bytes = Vec::new();
         file.take(self.max_bytes).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 
     fn try_store(&self, module: &Module) -> Result<(), Failure> {
@@ -193,7 +218,7 @@ impl Folder {
 
 /// Why there is nothing from a folder.
 enum Failure {
-    Rejected,
+    Rejected(Rejected),
     Other(String),
 }
 
@@ -205,10 +230,7 @@ impl From<io::Error> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        match error {
-            Error::BadImage { .. } => Self::Rejected,
-            error => Self::Other(error.to_string()),
-        }
+        Self::Other(error.to_string())
     }
 }
 
@@ -247,6 +269,13 @@ fn create(path: &Path) -> io::Result<()> {
 
 /// A new file, locked while it is open.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let mut file = create_locked(path)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// Whoever tidies may take a new file for an abandoned one before it is locked.
+fn create_locked(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -254,10 +283,25 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    let mut file = options.open(path)?;
-    file.lock()?;
-    file.write_all(bytes)?;
-    Ok(file)
+    loop {
+        let file = options.open(path)?;
+        file.lock()?;
+        if has_name(&file)? {
+            return Ok(file);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn has_name(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(file.metadata()?.nlink() > 0)
+}
+
+/// What is open keeps its name.
+#[cfg(not(unix))]
+fn has_name(_file: &File) -> io::Result<bool> {
+    Ok(true)
 }
 
 fn remove_abandoned(path: &Path) {

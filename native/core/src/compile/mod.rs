@@ -20,7 +20,7 @@ use crate::image::{self, KeySource, Purpose};
 use crate::module::{Module, ModuleId, Phase};
 use memory::{Entries, Key, State};
 
-pub use folder::{DEFAULT_FOLDER_BYTES, Folder, FolderStats};
+pub use folder::{DEFAULT_FOLDER_BYTES, Folder, FolderStats, Rejected};
 pub use lanes::MAX_LANES;
 pub use limits::CompileLimits;
 pub use memory::{DEFAULT_BYTES, MemoryStats, Place};
@@ -43,10 +43,14 @@ pub struct Request {
     pub memory_bytes: usize,
     /// Where compiled code is kept beyond the life of this process.
     pub folder: Option<Folder>,
+    /// Told of an entry of the folder that was removed.
+    pub on_rejected: Option<OnRejected>,
 }
 
 /// Called once with the outcome, on a compiler thread.
 pub type OnCompiled = Box<dyn FnOnce(Result<Arc<Module>>) + Send>;
+/// Called with an entry of a folder that was no good, on a compiler thread.
+pub type OnRejected = Box<dyn Fn(Rejected) + Send>;
 /// Called at the beginning of each phase that is still to come, on a compiler thread.
 pub type OnPhase = Arc<dyn Fn(Phase) + Send + Sync>;
 
@@ -199,7 +203,12 @@ fn run(key: &Key, request: &Request) -> Result<Module> {
                 return compile_now(&engine, key);
             };
             let id = ModuleId::of(key.source());
-            if let Some(module) = folder.load(&engine, id) {
+            let tell = |rejected| {
+                if let Some(on_rejected) = &request.on_rejected {
+                    on_rejected(rejected);
+                }
+            };
+            if let Some(module) = folder.load(&engine, id, tell) {
                 return Ok(module);
             }
             let module = compile_now(&engine, key)?;

@@ -1,8 +1,9 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::mpsc::channel;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use wasmbeam_core::compile::{Folder, FolderStats, cache_stats};
+use wasmbeam_core::compile::{Folder, FolderStats, Rejected, cache_stats};
 
 use crate::support::{Outcome, Place, compile, module, other_key, request};
 
@@ -19,6 +20,17 @@ fn compile_into(folder: &Folder, source: &[u8]) -> Outcome {
     request.memory_bytes = 0;
     request.folder = Some(folder.clone());
     compile(request)
+}
+
+/// Compiles, and gives what was told of the folder.
+fn told(folder: &Folder, source: &[u8]) -> Vec<Rejected> {
+    let (sender, receiver) = channel();
+    let mut request = request(source);
+    request.memory_bytes = 0;
+    request.folder = Some(folder.clone());
+    request.on_rejected = Some(Box::new(move |rejected| drop(sender.send(rejected))));
+    compile(request).unwrap();
+    receiver.iter().collect()
 }
 
 fn counted(run: impl FnOnce()) -> FolderStats {
@@ -141,6 +153,44 @@ fn an_entry_under_the_name_of_another_is_not_taken_for_it() {
         }),
         rejected()
     );
+}
+
+#[test]
+fn what_is_wrong_with_an_entry_is_told() {
+    let _alone = alone();
+    let place = Place::new();
+    let folder = place.folder(1 << 30);
+    let source = module("told");
+    assert_eq!(told(&folder, &source), []);
+    let file = only_file(&folder);
+    assert_eq!(told(&folder, &source), []);
+    let whole = fs::read(&file).unwrap();
+    let mut altered = whole.clone();
+    altered[whole.len() / 2] ^= 1;
+    compile_into(&folder, &module("told_too")).unwrap();
+    let other = files(&folder).into_iter().find(|other| *other != file);
+    let other = fs::read(other.unwrap()).unwrap();
+    for (content, reason) in [
+        (Vec::new(), "not a precompiled image"),
+        (
+            altered,
+            "the seal does not match: the image was altered, or sealed with another key",
+        ),
+        (other, "the code of another module"),
+    ] {
+        fs::write(&file, content).unwrap();
+        let expected = Rejected {
+            file: file.clone(),
+            reason: reason.into(),
+        };
+        assert_eq!(told(&folder, &source), [expected]);
+        assert_eq!(fs::read(&file).unwrap(), whole);
+    }
+    let small = Folder {
+        max_bytes: whole.len() as u64 - 1,
+        ..folder.clone()
+    };
+    assert_eq!(told(&small, &source)[0].reason, "not a file, or too large");
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub fn request(source: &[u8]) -> Request {
         limits: CompileLimits::default(),
         memory_bytes: DEFAULT_BYTES,
         folder: None,
+        on_rejected: None,
     }
 }
 
