@@ -6,13 +6,13 @@
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 -export([the_sessions_show_what_happens/1, the_project_passes_its_tests/1,
-         a_release_of_the_project_runs_elsewhere/1]).
+         a_release_of_the_project_runs_elsewhere/1, the_guide_leads_to_a_project_that_runs/1]).
 
 suite() -> [{timetrap, {minutes, 10}}].
 
 all() ->
     [the_sessions_show_what_happens, the_project_passes_its_tests,
-     a_release_of_the_project_runs_elsewhere].
+     a_release_of_the_project_runs_elsewhere, the_guide_leads_to_a_project_that_runs].
 
 init_per_suite(Config) ->
     case {os:find_executable("elixir"), wasmbeam_nif:version()} of
@@ -53,6 +53,19 @@ a_release_of_the_project_runs_elsewhere(Config) ->
                            ["eval", "{:ok, _} = Application.ensure_all_started(:greeter); "
                                     "IO.inspect(Greeter.greet(\"release\"))"], Moved, Config),
     ?assertMatch({0, {match, _}}, {Status, re:run(Output, "{:ok, \"Hello, release!\"}")}).
+
+the_guide_leads_to_a_project_that_runs(Config) ->
+    Root = ?config(root, Config),
+    Scratch = ?config(priv_dir, Config),
+    ok = file:make_symlink(Root, filename:join(Scratch, "wasmbeam")),
+    [{script, New} | Steps] =
+        docs_project:steps(filename:join(Root, "docs/elixir.md"), "A project of your own"),
+    {0, _} = run("sh", ["-ec", New], Scratch, Config),
+    Project = filename:join(Scratch, "my_app"),
+    [ok = file:write_file(filename:join(Project, Name), Text) || {file, Name, Text} <- Steps],
+    [Test, _Example] = [Script || {script, Script} <- Steps],
+    {Status, Output} = run("sh", ["-ec", Test], Project, Config),
+    ?assertMatch({0, {match, _}}, {Status, re:run(Output, "1 test, 0 failures")}).
 
 run(Name, Args, Dir, Config) ->
     Program = case filename:pathtype(Name) of

@@ -22,6 +22,7 @@
     a_library_is_replaced_never_written_into/1,
     the_library_stays_mapped_when_its_module_is_purged/1,
     a_project_uses_it_as_a_checkout/1,
+    the_guide_leads_to_a_project_that_runs/1,
     a_release_runs_elsewhere_without_cargo/1,
     a_release_runs_on_a_read_only_file_system/1,
     it_starts_in_a_shell_that_runs/1,
@@ -52,6 +53,7 @@ groups() ->
         ]},
         {dependency, [], [
             a_project_uses_it_as_a_checkout,
+            the_guide_leads_to_a_project_that_runs,
             a_release_runs_elsewhere_without_cargo,
             a_release_runs_on_a_read_only_file_system,
             it_starts_in_a_shell_that_runs,
@@ -73,6 +75,7 @@ init_per_testcase(Case, Config) ->
     NeedsNative = [
         the_library_stays_mapped_when_its_module_is_purged,
         a_project_uses_it_as_a_checkout,
+        the_guide_leads_to_a_project_that_runs,
         a_release_runs_elsewhere_without_cargo,
         a_release_runs_on_a_read_only_file_system,
         it_starts_in_a_shell_that_runs
@@ -181,6 +184,21 @@ a_project_uses_it_as_a_checkout(Config) ->
     {0, _} = rebar3(["compile"], Project, native()),
     Paths = filelib:wildcard(filename:join(Project, "_build/default/{lib,checkouts}/*/ebin")),
     ?assertEqual({ok, [42]}, evaluate("adder:add(40, 2)", Paths, Config)).
+
+the_guide_leads_to_a_project_that_runs(Config) ->
+    Scratch = ?config(scratch, Config),
+    ok = file:make_symlink(?config(root, Config), filename:join(Scratch, "wasmbeam")),
+    Page = filename:join(?config(root, Config), "docs/getting-started.md"),
+    [{script, New} | Steps] = docs_project:steps(Page, "A project of your own"),
+    {0, _} = run(os:find_executable("sh"), ["-ec", New], Scratch, []),
+    Project = filename:join(Scratch, "my_application"),
+    [ok = file:write_file(filename:join(Project, Name), Text) || {file, Name, Text} <- Steps],
+    {0, _} = rebar3(["compile"], Project, native()),
+    Paths = filelib:wildcard(filename:join(Project, "_build/default/{lib,checkouts}/*/ebin")),
+    [{session, [{1, Expression, Expected}]}] = [Step || {session, _} = Step <- Steps],
+    Booted = "begin {ok, _} = application:ensure_all_started(my_application), "
+        ++ string:trim(Expression, trailing, ".") ++ " end",
+    ?assertEqual(list_to_integer(Expected), evaluate(Booted, Paths, Config)).
 
 a_release_runs_elsewhere_without_cargo(Config) ->
     Project = example_project(?config(root, Config), Config),
