@@ -9,9 +9,12 @@
 
 -define(BADF, 8).
 -define(FAULT, 21).
+-define(ILSEQ, 25).
 -define(INVAL, 28).
+-define(LOOP, 32).
 -define(MFILE, 33).
 -define(NAMETOOLONG, 37).
+-define(NOENT, 44).
 -define(NOTDIR, 54).
 -define(PERM, 63).
 
@@ -259,10 +262,33 @@ odd_paths_are_refused_test() ->
         end,
         ?assertEqual(?NAMETOOLONG, Create(binary:copy(<<"a">>, 100000))),
         ?assertEqual(?NAMETOOLONG, Create(binary:copy(<<"a">>, 300))),
-        ?assertNotEqual(0, Create(<<"a", 0, "b">>)),
-        ?assertNotEqual(0, Create(<<255, 254>>)),
-        ?assertNotEqual(0, Create(<<>>)),
+        ?assertEqual(?INVAL, Create(<<"a", 0, "b">>)),
+        ?assertEqual(?ILSEQ, Create(<<255, 254>>)),
+        ?assertEqual(?NOENT, Create(<<>>)),
         ?assertEqual({ok, []}, file:list_dir(Folder))
+    end).
+
+symbolic_links_in_a_circle_are_a_loop_test() ->
+    with(#{}, fun(Folder) ->
+        Guest = guest(Folder, rw),
+        [?assertEqual(0, wasmbeam_wasi_guest:at(Guest, "path_symlink", [To, ?FOLDER, From]))
+         || {From, To} <- [{<<"self">>, <<"self">>}, {<<"ping">>, <<"pong">>}, {<<"pong">>, <<"./ping">>}]],
+        [?assertEqual({Path, ?LOOP},
+                      {Path, wasmbeam_wasi_guest:at(Guest, "path_open",
+                                                    [?FOLDER, 1, Path, 0, 2, 0, 0, ?OUT])})
+         || Path <- [<<"self">>, <<"ping">>, <<"self/x">>, <<"pong/x">>]]
+    end).
+
+a_million_buffers_are_refused_test() ->
+    with(#{"f" => <<"abc">>}, fun(Folder) ->
+        Guest = #{instance := Instance} = guest(Folder, rw),
+        {ok, Fd} = open(Guest, <<"f">>, 0),
+        {ok, _} = wasmbeam:memory_grow(Instance, 300),
+        [?assertEqual({Name, Count, Errno}, {Name, Count, errno(Guest, Name, [Fd, 4 * 65536, Count | Rest])})
+         || {Name, Rest} <- [{"fd_read", [?OUT]}, {"fd_write", [?OUT]}, {"fd_pread", [0, ?OUT]},
+                             {"fd_pwrite", [0, ?OUT]}],
+            {Count, Errno} <- [{1024, 0}, {1025, ?INVAL}, {1000000, ?INVAL}]],
+        ?assertEqual({ok, <<"abc">>}, wasmbeam_wasi_folder:read(Folder, "f"))
     end).
 
 descriptors_have_a_quota_test() ->
