@@ -57,7 +57,7 @@ mode(Prefix, Message, Opts) ->
         <<"aot">> ->
             case wasmbeam_host:option(wasm_allow_aot, false, Opts) of
                 true -> {ok, aot};
-                _ -> wasmbeam_fault:new(bad_request, "precompiled images are not allowed here: "
+                _ -> wasmbeam_fault:new(not_permitted, "precompiled images are not allowed here: "
                                         "the option wasm_allow_aot is not set", [])
             end;
         _ ->

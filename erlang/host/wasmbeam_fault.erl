@@ -64,8 +64,10 @@ printable([]) -> [];
 printable(Value) -> unicode:characters_to_binary(io_lib:format("~0tP", [Value, 20])).
 
 status(not_found) -> 404;
+status(not_permitted) -> 403;
 status(Class) when Class =:= bad_argument; Class =:= bad_request; Class =:= bad_path;
-                   Class =:= bad_json; Class =:= bad_snapshot; Class =:= invalid_module;
+                   Class =:= bad_json; Class =:= bad_snapshot; Class =:= bad_image;
+                   Class =:= invalid_module;
                    Class =:= incompatible_import; Class =:= unknown_export;
                    Class =:= unknown_device; Class =:= too_deep -> 400;
 status(native_unavailable) -> 503;

@@ -240,7 +240,7 @@ bad_input() ->
         {odd_image, 400, <<"bad_argument">>, resolve(Device#{<<"image">> => 7}, <<"init">>)},
         {odd_mode, 400, <<"bad_argument">>,
          resolve((message("fac.wat"))#{<<"mode">> => <<"FAST">>}, <<"init">>)},
-        {no_aot, 400, <<"bad_request">>,
+        {no_aot, 403, <<"not_permitted">>,
          resolve((message("fac.wat"))#{<<"mode">> => <<"AOT">>}, <<"init">>)},
         {no_function, 400, <<"bad_request">>, Compute(Ready, #{})},
         {odd_function, 400, <<"bad_argument">>, Compute(Ready, #{<<"function">> => 17})},
