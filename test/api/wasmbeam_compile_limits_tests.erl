@@ -54,6 +54,27 @@ the_node_has_limits_that_none_exceeds_test_() ->
           end || Wrong <- [5, [], #{functions => -1}, #{lines => 5}]]
      end}.
 
+%% The compiler cannot be interrupted: what would take it long for its size is not begun.
+what_would_take_the_compiler_too_long_is_refused_test() ->
+    Repeated = fun(Count, Text) -> lists:duplicate(Count, Text) end,
+    Wide = Repeated(100, "i32 "),
+    Gets = Repeated(100, "local.get 0 "),
+    Drops = Repeated(100, "drop "),
+    Joins = ["(module (func (param i32) (local ", Repeated(2000, "i32 "), ")",
+             Repeated(20000, "(if (local.get 0) (then))"),
+             [["local.get ", integer_to_list(N), " drop "] || N <- lists:seq(1, 2000)], "))"],
+    Calls = ["(module (func $f (param ", Wide, ") (result ", Wide, ") unreachable)",
+             "(func (param i32) ", Gets, Repeated(40000, "call $f "), Drops, "))"],
+    Blocks = ["(module (func (param i32) ", Gets,
+              Repeated(3000, ["block (param ", Wide, ") (result ", Wide, ") end "]), Drops, "))"],
+    Locals = [["(module ", Repeated(10, ["(func (local ", Repeated(40000, "i32 "), "))"])]],
+    [?assertMatch({error, {limit, #{what := <<"microseconds of compiling", _/binary>>,
+                                    limit := 30000000, message := _}}},
+                  Run(iolist_to_binary(Source)))
+     || Source <- [Joins, Calls, Blocks],
+        Run <- [fun wasmbeam:compile/1, fun wasmbeam:start/1, fun wasmbeam:precompile/1]],
+    ?assertMatch({ok, _}, wasmbeam:compile(iolist_to_binary([Locals, ")"]))).
+
 %% Whoever does not wait leaves it to those who ask next.
 an_impatient_caller_does_not_end_the_compilation_test() ->
     Source = large_image(),

@@ -6,6 +6,7 @@
 //! state of its instances has to be reachable.
 
 mod drops;
+mod effort;
 mod error;
 mod features;
 pub mod instrument;
@@ -18,6 +19,7 @@ mod size;
 use std::borrow::Cow;
 use std::fmt;
 
+pub use effort::{MAX_EFFORT, of as effort};
 pub use error::LoadError;
 pub use features::features;
 pub use nesting::{MAX_HANDLERS_OF_CALLS, MAX_LOOP_DEPTH};
@@ -69,6 +71,7 @@ pub struct Prepared<'a> {
 pub fn prepare(wasm: &[u8], options: Prepare) -> Result<Prepared<'_>, LoadError> {
     let translated = legacy_exceptions::translate(wasm)?;
     nesting::check(wasm, &translated)?;
+    effort::check(wasm, &translated)?;
     // Translating begins with validating.
     let validated = matches!(translated, Cow::Owned(_));
     let divided = then(translated, long_operations::divide)?;

@@ -37,7 +37,8 @@ pub fn check(given: &[u8], compiled: &[u8]) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn function_offset(wasm: &[u8], index: usize) -> Result<usize, LoadError> {
+/// Where the function with that index, imported ones aside, begins.
+pub(super) fn function_offset(wasm: &[u8], index: usize) -> Result<usize, LoadError> {
     let mut left = index;
     for payload in Parser::new(0).parse_all(wasm) {
         if let Payload::CodeSectionEntry(body) = payload? {

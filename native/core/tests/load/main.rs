@@ -3,6 +3,7 @@
 mod support;
 
 mod dropped_segments;
+mod effort;
 mod hostile_modules;
 mod internal_items;
 mod kinds;
