@@ -1,7 +1,7 @@
 %% @doc The state of AOS after one evaluation: as bytes and back, and as other instances.
 -module(bench_snapshots).
 
--export([rows/1, sizes/1]).
+-export([rows/1, sizes/1, forks/1]).
 
 -define(FORKS, 1000).
 
@@ -80,8 +80,6 @@ sizes(#{aos := absent}) ->
 sizes(Files) ->
     Instance = evaluated(image(Files), Files),
     {ok, Size} = wasmbeam:memory_size(Instance),
-    %% Before there are snapshots, whose memory would be given back meanwhile.
-    Forks = forks(Instance),
     {ok, Full} = wasmbeam:serialize(Instance),
     Packed = [begin
         {ok, Snapshot} = wasmbeam:serialize(Instance, #{compression => Compression}),
@@ -93,11 +91,15 @@ sizes(Files) ->
         {bench_table:text("  one more evaluation, ~s", [Compression]), kib(Next)}
     end || Compression <- [none, lz4, zstd]],
     [{"AOS has", bench_table:text("~b KiB of memory", [Size div 1024])},
-     {"  its snapshot", kib(Full)}] ++ Packed ++ Incremental ++ Forks.
+     {"  its snapshot", kib(Full)}] ++ Packed ++ Incremental
+        ++ bench_fresh:apply(Files, ?MODULE, forks, [Files]).
 
-forks(Instance) ->
+%% @doc What forks take, for {@link bench_fresh}.
+-spec forks(bench_files:files()) -> [bench_table:single()].
+forks(Files) ->
     case os:type() of
         {unix, linux} ->
+            Instance = evaluated(image(Files), Files),
             {ok, First} = wasmbeam:fork(Instance),
             Before = bench_idle:taken(),
             Forks = [begin {ok, Fork} = wasmbeam:fork(Instance), Fork end
