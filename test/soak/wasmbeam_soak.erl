@@ -12,10 +12,13 @@
 %% `resident' in bytes.
 -type result() ::
     #{name := string(), rounds := pos_integer(), seconds := float(), before := counts(),
-      'after' := counts()}.
+      'after' := counts(), run := pos_integer()}.
 
 %% How much memory may seem to be lost, whatever the number of rounds: what the allocators keep.
 -define(SLACK, 16 * 1024 * 1024).
+%% A leak grows each time. What a moment took in which much waited to be freed, and what allocators keep
+%% of it, does not.
+-define(RUNS, 3).
 
 %% @doc For a command line: runs all workloads, prints a table, and halts with status 1 if anything is
 %% left. An argument scales the numbers of rounds: `0.1' does a tenth of them.
@@ -41,6 +44,9 @@ number(Text) ->
     end.
 
 is_flat(#{before := Before, 'after' := After}) ->
+    is_flat(Before, After).
+
+is_flat(Before, After) ->
     map_get(resident, After) - map_get(resident, Before) =< ?SLACK
         andalso lists:all(fun(Key) -> map_get(Key, After) =< map_get(Key, Before) end,
                           [threads, files, processes])
@@ -53,27 +59,35 @@ heading() ->
 
 %% @doc Prints a line of the table.
 -spec print(result()) -> ok.
-print(#{name := Name, rounds := Rounds, seconds := Seconds, before := Before, 'after' := After}) ->
+print(#{name := Name, rounds := Rounds, seconds := Seconds, before := Before, 'after' := After,
+        run := Run}) ->
     Pair = fun(Key) -> io_lib:format("~b>~b", [map_get(Key, Before), map_get(Key, After)]) end,
     Mib = fun(Counts) -> map_get(resident, Counts) / 1048576 end,
     Each = (map_get(resident, After) - map_get(resident, Before)) / Rounds,
     io:format("~-34ts ~8b ~7.1f ~19ts ~10.1f ~13ts ~9ts ~7ts ~7ts~n",
-              [Name, Rounds, Seconds, io_lib:format("~.1f > ~.1f", [Mib(Before), Mib(After)]), Each,
+              [[Name, [io_lib:format(" (run ~b)", [Run]) || Run > 1]], Rounds, Seconds, io_lib:format("~.1f > ~.1f", [Mib(Before), Mib(After)]), Each,
                Pair(mappings), Pair(threads), Pair(files), Pair(processes)]).
 
-%% @doc Runs a workload for so many rounds, after a tenth of them that fill caches and pools.
+%% @doc Runs a workload for so many rounds, after a tenth of them that fill caches and pools. If
+%% something has grown, it runs again, to see whether it grows each time.
 -spec run(string(), pos_integer()) -> result().
 run(Name, Rounds) ->
     {Name, _, Prepare} = lists:keyfind(Name, 1, workloads()),
     Round = Prepare(),
     Do = fun(Count) -> in_process(fun() -> repeat(Count, Round) end) end,
     ok = Do(max(20, Rounds div 10)),
-    Before = settled(none),
+    measured(#{name => Name, rounds => Rounds, run => 1}, Do, settled(none)).
+
+measured(#{rounds := Rounds, run := Run} = About, Do, Before) ->
     Start = erlang:monotonic_time(millisecond),
     ok = Do(Rounds),
     Seconds = (erlang:monotonic_time(millisecond) - Start) / 1000,
-    #{name => Name, rounds => Rounds, seconds => Seconds, before => Before,
-      'after' => settled(Before)}.
+    After = settled(Before),
+    Result = About#{seconds => Seconds, before => Before, 'after' => After},
+    case is_flat(Result) orelse Run =:= ?RUNS of
+        true -> Result;
+        false -> measured(About#{run := Run + 1}, Do, After)
+    end.
 
 repeat(0, _Round) -> ok;
 repeat(Count, Round) -> Round(Count), repeat(Count - 1, Round).
@@ -85,25 +99,31 @@ in_process(Fun) ->
         case Reason of normal -> ok; _ -> {failed, Reason} end
     end.
 
-%% What there is when the last instances are gone: memory is freed by a thread of its own, which may
-%% be busy still. Waits until there is no more than before, or nothing has changed for a while.
+%% What there is when the last instances are gone: memory is freed by a thread of its own, which is
+%% waited for. Processes and threads of others may end a little later, so it counts until there is no
+%% more than before, or nothing changes, but not for ever.
 settled(Target) ->
-    settled(Target, counts(), 40).
+    settled(Target, counts(), 400).
 
 settled(_Target, Last, 0) ->
     Last;
 settled(Target, Last, Left) ->
     _ = [garbage_collect(Pid) || Pid <- processes()],
+    ok = wasmbeam_nif:await_freed(),
     timer:sleep(25),
     case counts() of
         Counts when Target =/= none ->
             case [Key || Key <- maps:keys(Counts), map_get(Key, Counts) > map_get(Key, Target)] of
                 [] -> Counts;
-                _ -> settled(Target, Counts, Left - 1)
+                _ -> settled(Target, Counts, max(0, Left - patience(is_flat(Target, Counts))))
             end;
         Last -> Last;
         Counts -> settled(Target, Counts, Left - 1)
     end.
+
+%% A little more than before is worth a second, and what would be a failure ten.
+patience(true) -> 10;
+patience(false) -> 1.
 
 -spec counts() -> counts().
 counts() ->

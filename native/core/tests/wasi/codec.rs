@@ -7,7 +7,7 @@ use wasmbeam_core::wasi::{
 use crate::world::*;
 
 /// A world in which there is something of everything.
-fn furnish(world: &mut World) {
+pub fn furnish(world: &mut World) {
     world.state.write_file(b"d/file", b"content").unwrap();
     world.symlink("d/file", "link").unwrap();
     world.hard_link(0, "d/file", "again").unwrap();
@@ -31,7 +31,7 @@ fn furnish(world: &mut World) {
     world.read(0, 2).unwrap();
 }
 
-fn furnished() -> WasiConfig {
+pub fn furnished() -> WasiConfig {
     WasiConfig {
         args: vec![b"program".to_vec(), b"argument".to_vec()],
         env: vec![(b"NAME".to_vec(), b"value".to_vec())],

@@ -6,6 +6,7 @@ mod descriptors;
 mod directories;
 mod embedder;
 mod files;
+mod format;
 mod hostile;
 mod model;
 mod paths;

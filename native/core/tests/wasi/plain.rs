@@ -8,7 +8,7 @@ use crate::world::*;
 
 const NOTSUP: u16 = 58;
 
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     Settings {
         args: Vec::new(),
         env: Vec::new(),
@@ -27,7 +27,7 @@ fn opened(fd: u32, path: &str) -> OpenDescription {
     }
 }
 
-fn descriptors() -> Vec<OpenDescription> {
+pub fn descriptors() -> Vec<OpenDescription> {
     let root = OpenDescription {
         preopen: Some(b"/".to_vec()),
         ..opened(3, "/")
@@ -40,7 +40,7 @@ fn descriptors() -> Vec<OpenDescription> {
     ]
 }
 
-fn files() -> Node {
+pub fn files() -> Node {
     let streams = [
         ("stdin", file("in")),
         ("stdout", file("")),
