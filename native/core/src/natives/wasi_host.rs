@@ -3,6 +3,7 @@
 use super::wasi::Import;
 use crate::error::{Error, Result};
 use crate::store::{Context, instances};
+use crate::ticker::begin_slice;
 use crate::wasi::MAX_PARAMS;
 use crate::wasi_host::{HostWorld, Waiting};
 
@@ -19,7 +20,7 @@ pub(super) async fn run(
         .wait(world.call(memory, import.function, import.abi, args))
         .await;
     // The slice that the guest had when it called is over.
-    context.set_epoch_deadline(1);
+    begin_slice(context);
     code?
 }
 
@@ -33,7 +34,7 @@ pub(super) async fn poll(
     let waiting = waiting(context, instance)?;
     let (memory, world) = parts(context, instance)?;
     let polled = waiting.wait(world.poll(memory, import.abi, args)).await;
-    context.set_epoch_deadline(1);
+    begin_slice(context);
     let mut poll = match polled?? {
         Ok(poll) => poll,
         Err(errno) => return Ok(errno.code()),

@@ -9,6 +9,7 @@ use super::port::{Command, Event, Port, Visitor};
 use super::{Answer, Context, ImportCall, Instantiate, StoreData, Target, instances};
 use crate::error::{Error, ExceptionInfo, Result};
 use crate::natives::{Question, Reply};
+use crate::ticker::begin_slice;
 use crate::value::{FuncRef, Signature, Value};
 
 /// Calls in calls: each level has a stack of its own.
@@ -77,7 +78,7 @@ async fn suspend(context: &mut Context<'_>, event: Event) -> Result<Command, Box
                     return Err(Box::new(Error::Interrupted(why)));
                 }
                 // The slice that the guest had when it called is over.
-                context.set_epoch_deadline(1);
+                begin_slice(context);
                 return match command {
                     Command::Fail(error) => Err(error),
                     command => Ok(command),
@@ -111,7 +112,7 @@ pub(crate) async fn yield_slice(context: &mut Context<'_>) -> Result<()> {
         }
     })
     .await;
-    context.set_epoch_deadline(1);
+    begin_slice(context);
     Ok(())
 }
 
@@ -186,7 +187,7 @@ fn enter(context: &mut Context<'_>) -> Result<()> {
     }
     context.data_mut().touch();
     context.data_mut().depth += 1;
-    context.set_epoch_deadline(1);
+    begin_slice(context);
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
-use wasmtime::{Engine, EngineWeak};
+use wasmtime::{Engine, EngineWeak, StoreContextMut};
 
 use clock::Clock;
 
@@ -63,7 +63,16 @@ pub(crate) fn register(engine: &Engine) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes sure that the epoch advances. To be called before each slice.
+/// Begins a slice, which ends at the next tick.
+///
+/// The thread is woken after the deadline is set. The other way round it could have gone to sleep in
+/// between, if the machine let it run for long and not us, and the slice would never end.
+pub(crate) fn begin_slice<T>(context: &mut StoreContextMut<'_, T>) {
+    context.set_epoch_deadline(1);
+    wake();
+}
+
+/// Makes sure that the epoch advances, from now on for as many ticks as the thread lingers.
 pub(crate) fn wake() {
     // The store and the load must not be reordered: the thread sets PARKED first and looks at
     // ACTIVE afterwards.
@@ -78,18 +87,21 @@ pub(crate) fn wake() {
 }
 
 /// Marks a guest as waiting for its next slice for as long as it lives.
+///
+/// Meanwhile the thread does not go to sleep: the engine sets the deadline of such a slice by itself,
+/// after whoever drives the guest has woken the thread.
 pub(crate) struct Busy(());
 
 impl Busy {
     pub(crate) fn new() -> Self {
-        BUSY.fetch_add(1, Ordering::Relaxed);
+        BUSY.fetch_add(1, Ordering::SeqCst);
         Self(())
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        BUSY.fetch_sub(1, Ordering::Relaxed);
+        BUSY.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -101,7 +113,7 @@ fn slice(busy: usize, cores: usize) -> Duration {
 fn run() {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let mut clock = Clock::new();
-    let mut idle_ticks = 0;
+    let mut idle_ticks = 0u32;
     loop {
         clock.sleep(slice(BUSY.load(Ordering::Relaxed), cores));
         if let Some(ticker) = TICKER.get() {
@@ -121,8 +133,8 @@ fn run() {
             idle_ticks = 0;
             continue;
         }
-        idle_ticks += 1;
-        if idle_ticks < LINGER_TICKS {
+        idle_ticks = idle_ticks.saturating_add(1);
+        if idle_ticks < LINGER_TICKS || BUSY.load(Ordering::SeqCst) > 0 {
             continue;
         }
         PARKED.store(true, Ordering::SeqCst);
@@ -136,7 +148,46 @@ fn run() {
 
 #[cfg(test)]
 mod tests {
+    use wasmtime::{AsContextMut, Instance, Module, Store, Trap};
+
     use super::*;
+    use crate::engine::EngineConfig;
+
+    /// Runs a guest without end on this thread until its slice is over.
+    fn spin(begin: impl FnOnce(&mut Store<()>)) {
+        let engine = crate::Engine::get(EngineConfig::default()).unwrap();
+        let loops = r#"(module (func (export "f") (loop $l (br $l))))"#;
+        let module = Module::new(engine.inner(), loops).unwrap();
+        let mut store = Store::new(engine.inner(), ());
+        store.epoch_deadline_trap();
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let f = instance.get_typed_func::<(), ()>(&mut store, "f").unwrap();
+        begin(&mut store);
+        let ended = f.call(&mut store, ()).unwrap_err();
+        assert_eq!(ended.downcast::<Trap>().unwrap(), Trap::Interrupt);
+    }
+
+    #[test]
+    fn a_slice_ends_that_began_long_after_the_thread_was_woken() {
+        spin(|store| {
+            wake();
+            while !PARKED.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            begin_slice(&mut store.as_context_mut());
+        });
+    }
+
+    #[test]
+    fn the_slices_of_a_guest_that_has_yielded_end_without_waking_the_thread() {
+        let busy = Busy::new();
+        spin(|store| {
+            wake();
+            thread::sleep(LONGEST_SLICE * LINGER_TICKS * 3);
+            store.set_epoch_deadline(1);
+        });
+        drop(busy);
+    }
 
     #[test]
     fn slices_shrink_as_guests_get_busy() {
