@@ -31,7 +31,7 @@ skipped_of() {
         # What a guest does out of bounds is found there, too.
         engine) echo a_trap_on_a_foreign_thread ;;
         # And so it is in guests that chance makes.
-        snapshot) echo damaged equivalence generated can_grow ;;
+        snapshot) echo damaged equivalence generated can_grow has_moved ;;
         # Large modules take too long.
         load) echo hostile_modules legacy long_operations mutations nesting ;;
     esac

@@ -39,6 +39,8 @@ within() {
     unshare --mount sh -eu -c '
         root=$1 shared=$2
         shift 2
+        # A mount itself, so that tests in it can have mounts of their own.
+        mount --bind "$root" "$root"
         mount --rbind /dev "$root/dev"
         mount -t proc proc "$root/proc"
         mkdir -p "$root/work/wasmbeam" "$root/work/shared"
