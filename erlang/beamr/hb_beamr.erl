@@ -1,8 +1,8 @@
 %% @doc The interface of HyperBEAM's `hb_beamr', over {@link wasmbeam}.
 %%
-%% A handle is a pid: of a small process that an instance belongs to. It ends with the process that
-%% started it, or by {@link stop/1}, and the instance with it. Nothing else goes through that
-%% process: calls and memory accesses run in the process that asks for them, whichever it is, and
+%% A handle is a pid: of a small process that an instance belongs to. It ends by {@link stop/1}, or
+%% some time after all processes that used it have ended, and the instance with it. Nothing else goes
+%% through that process: calls and memory accesses run in the process that asks for them, whichever it is, and
 %% one after the other.
 %%
 %% ```
@@ -15,11 +15,13 @@
 %% pid that never was one, gives the class `stopped'.
 -module(hb_beamr).
 
--export([start/1, start/2, stop/1]).
+-export([start/1, start/2, start/3, stop/1]).
 -export([call/3, call/4, call/5, call/6, stub/3]).
 -export([serialize/1, deserialize/2, wasm_send/2]).
 
 -export_type([handle/0, mode/0, function_ref/0, import_fun/0, import_request/0, import_answer/0]).
+
+-define(LINGER, 30000).
 
 -type handle() :: pid().
 -type mode() :: wasm | aot.
@@ -46,23 +48,34 @@ start(Image) ->
 %% Functions that the module imports are asked for when they are called, so starting needs none of
 %% them. Memories and tables that it imports are new ones.
 %%
+%% The handle may be given to another process; it lives for half a minute without any that has used
+%% it.
+%%
 %% With `aot' the image is one that {@link wasmbeam:precompile/2} gave, on a node that allows it.
 -spec start(binary(), mode()) ->
     {ok, handle(), [hb_beamr_signature:import()], [hb_beamr_signature:export()]}
     | {error, wasmbeam:error_reason()}.
-start(Image, Mode) when Mode =:= wasm; Mode =:= aot ->
+start(Image, Mode) ->
+    start(Image, Mode, ?LINGER).
+
+%% @doc As {@link start/2}, with the milliseconds that the handle lives without any process that has
+%% used it: with 0 it ends with the last one.
+-spec start(binary(), mode(), Linger :: timeout()) ->
+    {ok, handle(), [hb_beamr_signature:import()], [hb_beamr_signature:export()]}
+    | {error, wasmbeam:error_reason()}.
+start(Image, Mode, Linger) when Mode =:= wasm; Mode =:= aot ->
     case wasmbeam:compile(Image, #{mode => Mode}) of
-        {ok, Module} -> start_module(Module);
+        {ok, Module} -> start_module(Module, Linger);
         {error, _} = Error -> Error
     end;
-start(_Image, Mode) ->
+start(_Image, Mode, _Linger) ->
     {error, wasmbeam_error:reason(bad_argument, "expected a mode: wasm or aot",
                                   #{expected => <<"wasm or aot">>, value => Mode})}.
 
-start_module(Module) ->
+start_module(Module, Linger) ->
     Imports = wasmbeam:imports(Module),
     Exports = wasmbeam:exports(Module),
-    Handle = hb_beamr_handle:start(),
+    Handle = hb_beamr_handle:start(Linger),
     Options = #{owner => Handle,
                 imports => hb_beamr_imports:bindings(Imports),
                 import_handler => fun hb_beamr_imports:provided/1},

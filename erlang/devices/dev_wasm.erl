@@ -55,7 +55,8 @@ init(Message, Request, Opts) ->
 start(Message, Request, Opts) ->
     case dev_wasm_image:find(Message, Request, Opts) of
         {ok, Image, Mode} ->
-            case hb_beamr:start(Image, Mode) of
+            %% Whoever has the message resolves its keys; nobody else has the handle.
+            case hb_beamr:start(Image, Mode, 0) of
                 {ok, Instance, Imports, _Exports} ->
                     {ok, with_instance(Instance, Imports, Message, Request, Opts)};
                 {error, Reason} ->
@@ -209,20 +210,23 @@ snapshot(Message, Request, Opts) ->
 %% @doc Makes sure that there is an instance: of the snapshot, where there is none.
 -spec normalize(message(), message(), opts()) -> wasmbeam_host:outcome().
 normalize(Message, Request, Opts) ->
-    Ready = case instance(Message, Request, Opts) of
-        not_found -> restore(Message, Request, Opts);
-        _Instance -> {ok, Message}
-    end,
-    case Ready of
-        {ok, Restored} -> {ok, without_snapshot(Restored, Opts)};
-        {error, _} = Error -> Error
+    Snapshot = wasmbeam_host:get(<<"snapshot">>, ?PLAIN(Message), Opts),
+    case {instance(Message, Request, Opts), Snapshot} of
+        {not_found, not_found} -> no_instance();
+        {not_found, _} -> without_snapshot(restore(Message, Request, Opts), Opts);
+        {_Instance, not_found} -> {ok, Message};
+        {Instance, _} ->
+            %% One that has ended with its process goes on from the snapshot.
+            case hb_beamr_registry:is_live(Instance) of
+                true -> without_snapshot({ok, Message}, Opts);
+                false -> without_snapshot(restore(Message, Request, Opts), Opts)
+            end
     end.
 
-without_snapshot(Message, Opts) ->
-    case wasmbeam_host:get(<<"snapshot">>, ?PLAIN(Message), Opts) of
-        not_found -> Message;
-        _Snapshot -> wasmbeam_host:set(Message, #{<<"snapshot">> => unset}, Opts)
-    end.
+without_snapshot({ok, Message}, Opts) ->
+    {ok, wasmbeam_host:set(Message, #{<<"snapshot">> => unset}, Opts)};
+without_snapshot({error, _} = Error, _Opts) ->
+    Error.
 
 restore(Message, Request, Opts) ->
     Place = wasmbeam_host:get(<<"device-key">>, ?PLAIN(Message), <<>>, Opts),

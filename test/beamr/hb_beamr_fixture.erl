@@ -16,9 +16,10 @@ folder() ->
         false -> filename:dirname(proplists:get_value(source, ?MODULE:module_info(compile)))
     end.
 
+%% @doc A handle that ends with the last process that used it.
 -spec start(string()) -> hb_beamr:handle().
 start(Name) ->
-    {ok, Handle, _Imports, _Exports} = hb_beamr:start(source(Name)),
+    {ok, Handle, _Imports, _Exports} = hb_beamr:start(source(Name), wasm, 0),
     Handle.
 
 %% @doc Runs a test with a handle, and ends it.
@@ -31,10 +32,11 @@ with(Name, Test) ->
         hb_beamr:stop(Handle)
     end.
 
-%% @doc The instance that a handle stands for.
+%% @doc The instance that a handle stands for. It is not used by that.
 -spec instance(hb_beamr:handle()) -> wasmbeam:instance().
 instance(Handle) ->
-    hb_beamr_registry:with(Handle, fun(Instance) -> Instance end).
+    [{_, Instance, _}] = ets:lookup(hb_beamr_registry, Handle),
+    Instance.
 
 %% @doc Waits until a process has ended.
 -spec ended(pid()) -> ok.

@@ -340,14 +340,51 @@ an_import_fun_may_stop_the_instance_test() ->
 
 a_handle_ends_with_the_process_that_started_it_test() ->
     Test = self(),
-    Starter = spawn(fun() -> Test ! {started, start("calls")}, receive never -> ok end end),
-    Handle = receive {started, Started} -> Started end,
-    Instance = instance(Handle),
-    ?assertEqual({ok, [2.5]}, hb_beamr:call(Handle, "half", [5.0])),
+    Starter = spawn(fun() ->
+        Handle = start("calls"),
+        Test ! {started, Handle, instance(Handle), hb_beamr:call(Handle, "half", [5.0])},
+        receive never -> ok end
+    end),
+    {Handle, Instance} = receive {started, Pid, Started, {ok, [2.5]}} -> {Pid, Started} end,
     exit(Starter, kill),
     ended(Handle),
     assert_freed(Instance),
     assert_no_handle(stopped, Handle).
+
+a_handle_can_be_given_to_another_process_test() ->
+    {ok, Handle, _, _} = outcome(in_process(fun() -> hb_beamr:start(source("calls")) end)),
+    ?assertEqual({ok, [2.5]}, hb_beamr:call(Handle, "half", [5.0])),
+    ?assertEqual({ok, 65536}, outcome(in_process(fun() -> hb_beamr_io:size(Handle) end))),
+    ?assertEqual(ok, hb_beamr:stop(Handle)).
+
+a_handle_ends_with_the_last_process_that_used_it_test() ->
+    Test = self(),
+    Starter = spawn(fun() -> Test ! {started, start("calls")}, receive never -> ok end end),
+    Handle = receive {started, Started} -> Started end,
+    User = spawn(fun() -> use(Handle, Test) end),
+    ?assertEqual({ok, 65536}, outcome(User)),
+    exit(Starter, kill),
+    ended(Starter),
+    User ! again,
+    ?assertEqual({ok, 65536}, outcome(User)),
+    exit(User, kill),
+    ended(Handle).
+
+use(Handle, Test) ->
+    Test ! {outcome, self(), hb_beamr_io:size(Handle)},
+    receive again -> use(Handle, Test) end.
+
+a_handle_that_nobody_uses_lingers_test() ->
+    Start = fun(Linger) ->
+        {ok, Handle, _, _} = outcome(in_process(fun() ->
+            hb_beamr:start(source("calls"), wasm, Linger)
+        end)),
+        Handle
+    end,
+    Kept = Start(infinity),
+    ended(Start(1)),
+    ?assertEqual({ok, [2.5]}, hb_beamr:call(Kept, "half", [5.0])),
+    ?assertEqual(ok, hb_beamr:stop(Kept)).
 
 a_process_killed_while_it_calls_frees_what_it_started_test() ->
     Test = self(),
@@ -639,7 +676,7 @@ raise(throw, Reason) -> throw(Reason).
 handles() ->
     case ets:whereis(hb_beamr_registry) of
         undefined -> [];
-        Table -> lists:sort([Handle || {Handle, _} <- ets:tab2list(Table)])
+        Table -> lists:sort([Handle || {Handle, _, _} <- ets:tab2list(Table)])
     end.
 
 end_table() ->
