@@ -307,7 +307,7 @@ counts_fuel(_) -> false.
 
 create(Module, Options) ->
     {ok, Names} = pages(fun(From) -> wasmbeam_nif:module_import_names(Module, From) end),
-    Given = maps:get(imports, Options, #{}),
+    Given = wasmbeam_imports:named(maps:get(imports, Options, #{})),
     Handler = maps:get(import_handler, Options, undefined),
     case wasmbeam_imports:bind(Names, Given, Handler) of
         {ok, Bindings, Imports, StoreOf} ->
@@ -384,13 +384,14 @@ run(Source) ->
 
 %% @doc Runs a WASI command, a module that exports `_start', to its exit, whatever its status is.
 %%
-%% Options are those of {@link start/2}; `timeout' is that of the whole run. The result holds
+%% Options are those of {@link start/2}, and those of its `wasi' beside them; `timeout' is that of the whole run. The result holds
 %% what was captured of the outputs, and all files as the guest has left them. An error's map has
 %% `stdout' and `stderr' too, as far as the guest came.
 %%
 %% Errors: those of {@link start/2} and {@link call/4}, but for `exit'.
--spec run(source(), start_options()) -> result(run_result()).
-run(Source, Options) ->
+-spec run(source(), start_options() | wasmbeam_wasi:options()) -> result(run_result()).
+run(Source, Given) ->
+    Options = wasmbeam_wasi:gathered(Given),
     HasFiles = case Options of
         #{wasi := #{host := true}} -> false;
         _ -> true
@@ -504,7 +505,7 @@ call(Instance, Function, Args) ->
 call(Instance, Function, Args, Options) ->
     with_reference(Instance, fun(_Ref) ->
         case check_call_options(Options) of
-            ok -> wasmbeam_call:call(Instance, Function, Args, Options);
+            {ok, Checked} -> wasmbeam_call:call(Instance, Function, Args, Checked);
             {error, _} = Error -> Error
         end
     end).
@@ -512,9 +513,15 @@ call(Instance, Function, Args, Options) ->
 check_call_options(Options) ->
     case wasmbeam_options:check(Options, [timeout, fuel, imports, import_handler]) of
         ok when is_map_key(imports, Options) ->
-            wasmbeam_imports:check_functions(map_get(imports, Options));
-        Checked ->
-            Checked
+            Imports = wasmbeam_imports:named(map_get(imports, Options)),
+            case wasmbeam_imports:check_functions(Imports) of
+                ok -> {ok, Options#{imports := Imports}};
+                {error, _} = Error -> Error
+            end;
+        ok ->
+            {ok, Options};
+        {error, _} = Error ->
+            Error
     end.
 
 %% @doc Ends the call that runs in an instance, with `interrupted'.

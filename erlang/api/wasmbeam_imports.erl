@@ -1,7 +1,7 @@
 %% @doc What an instance's imports are bound to.
 -module(wasmbeam_imports).
 
--export([bind/3, find/3, check_functions/1, with_wasi/2, wasi/1,
+-export([named/1, bind/3, find/3, check_functions/1, with_wasi/2, wasi/1,
          with_timeout/2, timeout/1]).
 
 -export_type([imports/0, binding/0, item/0, handler/0]).
@@ -30,6 +30,29 @@
 -opaque imports() ::
     #{names := tuple(), functions := tuple(), handler := handler() | undefined,
       wasi := wasmbeam_wasi:host(), timeout => timeout()}.
+
+%% @doc The same with binaries in the place of strings and atoms for the names.
+-spec named(map()) -> map().
+named(Imports) ->
+    maps:fold(fun(Module, Items, Named) -> Named#{name(Module) => named_items(Items)} end,
+              #{}, Imports).
+
+named_items(Items) when is_map(Items) ->
+    maps:fold(fun(Name, Item, Named) -> Named#{name(Name) => Item} end, #{}, Items);
+named_items(Instance) ->
+    Instance.
+
+name(Name) when is_atom(Name) ->
+    atom_to_binary(Name, utf8);
+name([_ | _] = Name) ->
+    try unicode:characters_to_binary(Name) of
+        Binary when is_binary(Binary) -> Binary;
+        _ -> Name
+    catch
+        error:badarg -> Name
+    end;
+name(Name) ->
+    Name.
 
 %% @doc Finds for each import of a module, in its order, what it is bound to.
 %%

@@ -2,7 +2,7 @@
 %% while it runs.
 -module(wasmbeam_wasi).
 
--export([new/1, answer/4, flush/1]).
+-export([gathered/1, new/1, answer/4, flush/1]).
 
 -export_type([options/0, tree/0, host/0, world/0, question/0, reply/0]).
 
@@ -18,6 +18,9 @@
     | logger | {logger, logger:level()} | {logger, logger:level(), Metadata :: map()}
     | pid() | {pid(), Tag :: term()}.
 -type clock_id() :: realtime | monotonic | process_cputime_id | thread_cputime_id.
+-define(OPTIONS, [host, args, env, fs, preopens, stdin, stdout, stderr, terminal, clock, random,
+                  quotas]).
+
 -type options() ::
     #{host => boolean(),
       args => [binary()],
@@ -310,8 +313,25 @@ bad_option(Key, Expected, Value) ->
                                   #{key => Key, expected => list_to_binary(Expected),
                                     value => Value})}.
 
+%% @doc Options of `start', with those of WASI that stand among them in their place.
+-spec gathered(Options) -> Options when Options :: map() | term().
+gathered(Options) when is_map(Options) ->
+    case maps:with(?OPTIONS, Options) of
+        None when map_size(None) =:= 0 ->
+            Options;
+        Given ->
+            case maps:get(wasi, Options, #{}) of
+                Wasi when is_map(Wasi) ->
+                    (maps:without(?OPTIONS, Options))#{wasi => maps:merge(Wasi, Given)};
+                _ ->
+                    Options
+            end
+    end;
+gathered(Options) ->
+    Options.
+
 unknown_option(Key) ->
-    Known = "host, args, env, fs, preopens, stdin, stdout, stderr, terminal, clock, random, quotas",
+    Known = lists:join(", ", [atom_to_list(Option) || Option <- ?OPTIONS]),
     Message = io_lib:format("~0tp is no option of wasi, which are: ~ts", [Key, Known]),
     {error, wasmbeam_error:reason(bad_argument, Message,
                                   #{key => Key, value => Key,

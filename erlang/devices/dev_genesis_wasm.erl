@@ -19,7 +19,7 @@ init(Message, _Request, _Opts) -> {ok, Message}.
 %% @doc Computes the request, or says why not.
 -spec compute(message(), message(), opts()) -> wasmbeam_host:outcome().
 compute(Message, Request, Opts) ->
-    case as(<<"delegated-compute@1.0">>, Message, Request, Opts) of
+    case as(<<"delegated-compute@1.0">>, Message, for(<<"compute">>, Request), Opts) of
         {ok, Computed} ->
             as(<<"patch@1.0">>, Computed, Request#{<<"path">> => <<"compute">>}, Opts);
         Outcome ->
@@ -29,12 +29,17 @@ compute(Message, Request, Opts) ->
 %% @doc Makes an instance of a snapshot.
 -spec normalize(message(), message(), opts()) -> wasmbeam_host:outcome().
 normalize(Message, Request, Opts) ->
-    as(<<"delegated-compute@1.0">>, Message, Request, Opts).
+    as(<<"delegated-compute@1.0">>, Message, for(<<"normalize">>, Request), Opts).
 
 %% @doc The state of the process.
 -spec snapshot(message(), message(), opts()) -> wasmbeam_host:outcome().
 snapshot(Message, Request, Opts) ->
-    wasmbeam_host:resolve({as, <<"delegated-compute@1.0">>, Message}, Request, Opts).
+    wasmbeam_host:resolve({as, <<"delegated-compute@1.0">>, Message}, for(<<"snapshot">>, Request),
+                          Opts).
+
+%% Who calls a device as a function may leave the path out.
+for(Key, Request) when is_map(Request) -> maps:merge(#{<<"path">> => Key}, Request);
+for(_Key, Request) -> Request.
 
 %% Hosts differ in which device the result has: it is that of the message.
 as(Device, Message, Request, Opts) ->

@@ -27,10 +27,11 @@
 -type message() :: wasmbeam_host:message().
 -type opts() :: wasmbeam_host:opts().
 
-%% @doc All other functions are keys without a function of their own here.
+%% @doc All other functions are keys without a function of their own here. `stdout' is for people at a
+%% shell, not a key of messages.
 -spec info(message()) -> map().
 info(_Message) ->
-    #{exports => [init, compute, stdout, fd_write, fd_read, path_open, clock_time_get],
+    #{exports => [init, compute, fd_write, fd_read, path_open, clock_time_get],
       default => fun ?MODULE:function/4}.
 
 %% @doc Prepares a message for guests that use WASI.

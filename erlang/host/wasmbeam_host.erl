@@ -23,8 +23,8 @@
 -type key() :: binary() | atom() | non_neg_integer().
 -type path() :: binary() | atom() | [key()].
 %% `a/b/c', or the list of its keys.
--type request() :: path() | message().
-%% A message has its path in `path'.
+-type request() :: path() | message() | {as, device(), path() | message()}.
+%% A message has its path in `path'. With another device than the one that the base names.
 -type id() :: binary().
 %% The SHA-256 of what it names, in base64url: 43 bytes.
 -type updates() :: #{path() => term() | unset}.

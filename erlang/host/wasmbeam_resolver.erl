@@ -24,6 +24,8 @@ resolve(Base, Request, Opts) when is_map(Request) ->
         {ok, Path} -> follow(Path, Base, Request, Opts);
         error -> wasmbeam_fault:new(bad_request, "a request without a path", [])
     end;
+resolve(Base, {as, Device, Request}, Opts) ->
+    resolve({as, Device, Base}, Request, Opts);
 resolve(Base, Path, Opts) ->
     follow(Path, Base, #{}, Opts).
 

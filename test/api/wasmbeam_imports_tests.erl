@@ -18,6 +18,18 @@ a_function_runs_in_the_calling_process_test() ->
     I = g(fun([_, _]) -> ?assertEqual(Test, self()), [0, 0] end),
     ?assertEqual({ok, [0, 0.0]}, wasmbeam:call(I, <<"g">>, [1, 2])).
 
+names_may_be_strings_and_atoms_test() ->
+    Module = <<"(module (import \"env\" \"f\" (func $f (result i32)))
+                        (func (export \"g\") (result i32) (call $f)))">>,
+    F = fun(Result) -> fun([]) -> [Result] end end,
+    [begin
+         {ok, I} = wasmbeam:start(Module, #{imports => #{Env => #{Name => F(1)}}}),
+         ?assertEqual({ok, [1]}, wasmbeam:call(I, <<"g">>, [])),
+         ?assertEqual({ok, [2]}, wasmbeam:call(I, <<"g">>, [], #{imports => #{Env => #{Name => F(2)}}}))
+     end || Env <- ["env", env, <<"env">>], Name <- ["f", f, <<"f">>]],
+    {ok, I} = wasmbeam:start(Module, #{imports => #{[$e, -1] => #{{f} => F(1)}}}),
+    ?assertMatch({error, {unknown_import, _}}, wasmbeam:call(I, <<"g">>, [])).
+
 names_that_the_module_does_not_import_are_ignored_test() ->
     ?assertMatch({ok, _}, wasmbeam:start(<<"(module)">>, #{imports => #{<<"a">> => #{<<"b">> => x},
                                                                         c => d}})).

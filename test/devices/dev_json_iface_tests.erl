@@ -14,6 +14,7 @@ all_hosts_test_() ->
             {requests_without_a_message, fun bad_requests/0},
             {messages_that_are_no_json, fun no_json/0},
             {genesis_passes_errors_on, fun genesis_errors/0},
+            {genesis_as_functions, fun genesis_as_functions/0},
             {genesis_starts_by_itself, fun genesis/0}
         ]]).
 
@@ -105,6 +106,13 @@ no_json() ->
 genesis_errors() ->
     Message = #{<<"device">> => <<"genesis-wasm@1.0">>, <<"process">> => #{<<"image">> => <<"no">>}},
     ?assertMatch({error, #{<<"class">> := <<"invalid_module">>}}, compute(Message, #{})).
+
+%% As other modules of a node call it, without a path.
+genesis_as_functions() ->
+    Message = (maps:with([<<"process">>], process()))#{<<"device">> => <<"genesis-wasm@1.0">>},
+    [?assertNotMatch({error, #{<<"message">> := <<"a request without a path">>}},
+                     dev_genesis_wasm:Function(Message, #{}, #{}))
+     || Function <- [compute, normalize, snapshot]].
 
 genesis() ->
     Message = (maps:with([<<"process">>], process()))#{<<"device">> => <<"genesis-wasm@1.0">>},

@@ -26,6 +26,7 @@ all_hosts_test_() ->
             {damaged_snapshots_are_faults, fun damaged_snapshot/0},
             {a_raw_image_of_the_memory_is_a_snapshot_too, fun raw_image/0},
             {a_snapshot_of_another_module_is_refused, fun other_modules_snapshot/0},
+            {an_instance_that_has_ended, fun ended_instance/0},
             {called_as_functions, fun called_as_functions/0},
             {restore_in_a_stack_takes_its_own_snapshot, fun device_key/0},
             {only_the_first_pass_computes, fun passes/0},
@@ -185,6 +186,17 @@ other_modules_snapshot() ->
     Odd = fun(Body) -> (message("fac.wat"))#{<<"snapshot">> => #{<<"body">> => Body}} end,
     [?assertMatch({error, #{<<"status">> := 400, <<"message">> := _}}, resolve(Odd(Body), <<"normalize">>))
      || Body <- [7, #{}, [], <<"text">>]].
+
+%% A message may outlive the process in which it got its instance.
+ended_instance() ->
+    Ready = init(message("fac.wat")),
+    {ok, Snapshot} = resolve(Ready, <<"snapshot">>),
+    ok = hb_beamr:stop(dev_wasm:instance(Ready, #{}, ?OPTS)),
+    ?assertMatch({error, #{<<"class">> := <<"stopped">>}}, run(Ready, <<"fac">>, [3])),
+    Message = Ready#{<<"snapshot">> => Snapshot},
+    ?assertEqual({ok, [6.0]}, run(Message, <<"fac">>, [3])),
+    {ok, Normalized} = resolve(Message, <<"normalize">>),
+    ?assertEqual(not_found, wasmbeam_host:get(<<"snapshot">>, Normalized, ?OPTS)).
 
 %% As other modules of a node call a device.
 called_as_functions() ->

@@ -96,6 +96,10 @@ reserved_keys() ->
     ?assertMatch({error, #{<<"status">> := 400}}, resolve(Message, <<"remove">>)).
 
 as_another_device() ->
+    Fac = #{<<"image">> => device_hosts:read_module("fac.wat")},
+    ?assertMatch({ok, #{<<"priv">> := _}},
+                 resolve(Fac, {as, <<"WASM-64@1.0">>, #{<<"path">> => <<"init">>}})),
+    ?assertMatch({ok, #{<<"priv">> := _}}, resolve(Fac, {as, <<"WASM-64@1.0">>, <<"init">>})),
     Device = #{double => fun(Message, _, Opts) ->
         Value = wasmbeam_host:get(<<"value">>, {as, <<"message@1.0">>, Message}, Opts),
         {ok, wasmbeam_host:set(Message, #{<<"value">> => 2 * Value}, Opts)}

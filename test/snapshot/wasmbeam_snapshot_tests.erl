@@ -223,6 +223,15 @@ a_bad_snapshot_leaves_the_instance_as_it_was_test() ->
     ?assertEqual(Before, snapshot(Instance)),
     ?assertEqual(3, call(Instance, <<"count">>, [])).
 
+what_is_no_list_of_snapshots_is_told_test() ->
+    Instance = start(),
+    {ok, Snapshot} = wasmbeam:serialize(Instance),
+    [begin
+         ?assertMatch({error, {bad_argument, _}}, wasmbeam:deserialize(Instance, Odd)),
+         ?assertMatch({error, {bad_argument, _}}, wasmbeam:restore(source(), Odd, options())),
+         ?assertMatch({error, {bad_argument, _}}, wasmbeam:serialize(Instance, #{base => Odd}))
+     end || Odd <- [[Snapshot | Snapshot], [Snapshot | foo], [Snapshot, foo], foo]].
+
 a_missing_or_damaged_link_is_named_test() ->
     Instance = start(),
     Full = snapshot(Instance),

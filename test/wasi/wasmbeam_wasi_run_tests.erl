@@ -15,6 +15,16 @@ any_status_is_a_result_test() ->
     ?assertMatch({ok, #{exit := 0}}, Run([])),
     ?assertMatch({ok, #{exit := 3}}, Run([<<"a">>, <<>>, <<"c">>])).
 
+the_options_of_wasi_may_stand_beside_the_others_test() ->
+    Args = [<<"a">>, <<>>, <<"c">>],
+    [?assertMatch({ok, #{exit := 3}}, wasmbeam:run(source("exit"), Options))
+     || Options <- [#{args => Args}, #{args => Args, wasi => #{env => #{}}},
+                    #{args => Args, timeout => 60000, wasi => #{args => []}}]],
+    [?assertMatch({error, {bad_argument, #{key := Key}}}, wasmbeam:run(source("exit"), Options))
+     || {Key, Options} <- [{args, #{args => a}}, {args, #{wasi => #{args => a}}}]],
+    [?assertMatch({error, {bad_argument, _}}, wasmbeam:run(source("exit"), Options))
+     || Options <- [#{args => Args, wasi => none}, [{args, Args}]]].
+
 a_compiled_module_runs_any_number_of_times_test() ->
     {ok, Module} = wasmbeam:compile(source("hello")),
     [?assertMatch({ok, #{stdout := <<"Hello, world\n">>}}, wasmbeam:run(Module, #{}))

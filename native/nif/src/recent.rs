@@ -6,6 +6,8 @@
 use parking_lot::Mutex;
 use rustler::{Binary, OwnedEnv, Term};
 
+use crate::term;
+
 const MOST: usize = 8;
 
 /// The last few things that were made. The one that was used last comes first.
@@ -64,7 +66,7 @@ impl<K: PartialEq, V: Clone> Recent<K, V> {
             let held = term.in_env(env);
             let binaries = match held.decode::<Binary<'_>>() {
                 Ok(one) => vec![one],
-                Err(_) => held.decode().unwrap_or_default(),
+                Err(_) => term::list(held).unwrap_or_default(),
             };
             places.iter().copied().eq(binaries.iter().map(place))
         });

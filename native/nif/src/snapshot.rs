@@ -274,8 +274,8 @@ fn chain<'a>(snapshots: Term<'a>) -> Result<Vec<Binary<'a>>, Failure<'a>> {
     if let Ok(one) = snapshots.decode::<Binary>() {
         return Ok(vec![one]);
     }
-    let all = snapshots.decode();
-    all.map_err(|_| Failure::bad("a snapshot, or a list of snapshots", snapshots))
+    term::list(snapshots)
+        .ok_or_else(|| Failure::bad("a snapshot, or a list of snapshots", snapshots))
 }
 
 /// States that were read not long ago: many instances can begin with one snapshot.

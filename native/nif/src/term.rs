@@ -140,6 +140,13 @@ pub fn encode_list<'a>(env: Env<'a>, values: &[Value]) -> Term<'a> {
     reversed.fold(empty, |list, value| list.list_prepend(encode(env, value)))
 }
 
+/// The elements of a list; none if it is no proper list, or one of them is something else.
+pub fn list<'a, T: rustler::Decoder<'a>>(term: Term<'a>) -> Option<Vec<T>> {
+    // What rustler does at the end of an improper one is to panic.
+    term.list_length().ok()?;
+    term.decode().ok()
+}
+
 /// Reads the arguments of a call.
 ///
 /// # Errors

@@ -157,9 +157,8 @@ fn world(options: Term<'_>) -> Result<World, Refused<'_>> {
         return Ok((Wasi::State(Box::new(state)), mirrors));
     };
     let refused = |failure| (atoms::preopens(), failure);
-    let folders = folders
-        .decode::<Vec<Term>>()
-        .map_err(|_| refused(Failure::bad("a list of folders", folders)))?
+    let folders = term::list::<Term>(folders)
+        .ok_or_else(|| refused(Failure::bad("a list of folders", folders)))?
         .into_iter()
         .map(folder)
         .collect::<Result<_, _>>()
@@ -171,9 +170,8 @@ fn world(options: Term<'_>) -> Result<World, Refused<'_>> {
 
 /// Puts what is in folders of the machine into the tree.
 fn load<'a>(term: Term<'a>, config: &mut WasiConfig) -> Result<Vec<Folder>, Failure<'a>> {
-    let mounts = term
-        .decode::<Vec<Term>>()
-        .map_err(|_| Failure::bad("a list of folders", term))?
+    let mounts = term::list::<Term>(term)
+        .ok_or_else(|| Failure::bad("a list of folders", term))?
         .into_iter()
         .map(folder)
         .collect::<Result<Vec<_>, _>>()?;
@@ -288,7 +286,7 @@ fn config(options: Term<'_>) -> Result<WasiConfig, Refused<'_>> {
     let option = |key: Atom| options.map_get(key).ok();
     let wrong = |key: Atom, term| (key, Failure::bad("an option of wasi", term));
     if let Some(term) = option(atoms::args()) {
-        let args: Vec<Binary> = term.decode().map_err(|_| wrong(atoms::args(), term))?;
+        let args: Vec<Binary> = term::list(term).ok_or_else(|| wrong(atoms::args(), term))?;
         config.args = args.iter().map(|arg| arg.to_vec()).collect();
     }
     if let Some(term) = option(atoms::env()) {
@@ -351,7 +349,7 @@ fn config(options: Term<'_>) -> Result<WasiConfig, Refused<'_>> {
 }
 
 pub fn pairs(term: Term<'_>) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
-    let pairs: Vec<(Binary, Binary)> = term.decode().ok()?;
+    let pairs: Vec<(Binary, Binary)> = term::list(term)?;
     Some(
         pairs
             .iter()

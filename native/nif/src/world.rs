@@ -82,7 +82,7 @@ fn create<'a>(
     let tree = node(tree)?;
     let settings = decode_settings(settings)?;
     let wrong = || Failure::bad("descriptors of a world", descriptors);
-    let list: Vec<Term> = descriptors.decode().map_err(|_| wrong())?;
+    let list: Vec<Term> = term::list(descriptors).ok_or_else(wrong)?;
     let opens: Option<Vec<_>> = list.into_iter().map(description).collect();
     let descriptors = opens.ok_or_else(wrong)?;
     let state = WasiState::plain(tree, stdin.to_vec(), &descriptors, settings)
@@ -121,7 +121,8 @@ fn description(term: Term<'_>) -> Option<OpenDescription> {
 /// `{Args, Env, system | {fixed, Ns}}`
 fn decode_settings(term: Term<'_>) -> Result<Settings, Failure<'_>> {
     let wrong = || Failure::bad("the settings of a world", term);
-    let (args, env, clock): (Vec<Binary>, Term, Term) = term.decode().map_err(|_| wrong())?;
+    let (args, env, clock): (Term, Term, Term) = term.decode().map_err(|_| wrong())?;
+    let args: Vec<Binary> = term::list(args).ok_or_else(wrong)?;
     Ok(Settings {
         args: args.iter().map(|arg| arg.to_vec()).collect(),
         env: pairs(env).ok_or_else(wrong)?,

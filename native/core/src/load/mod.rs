@@ -35,9 +35,19 @@ pub const REVISION: u32 = 1;
 /// `InvalidModule` if it is text that cannot be read.
 pub fn binary(source: &[u8]) -> crate::error::Result<Cow<'_, [u8]>> {
     wat::parse_bytes(source).map_err(|error| crate::Error::InvalidModule {
-        message: error.to_string(),
+        message: shortened(&error.to_string()),
         offset: None,
     })
+}
+
+/// What is wrong with a text is told with the line that it is in, however long that is.
+fn shortened(message: &str) -> String {
+    const MOST: usize = 1000;
+    let end = message.floor_char_boundary(MOST);
+    match message.get(..end) {
+        Some(start) if end < message.len() => format!("{start} ..."),
+        _ => message.to_owned(),
+    }
 }
 
 /// Which transformations [`prepare`] applies beside those that compiling needs.
