@@ -196,7 +196,8 @@ ended_instance() ->
     Message = Ready#{<<"snapshot">> => Snapshot},
     ?assertEqual({ok, [6.0]}, run(Message, <<"fac">>, [3])),
     {ok, Normalized} = resolve(Message, <<"normalize">>),
-    ?assertEqual(not_found, wasmbeam_host:get(<<"snapshot">>, Normalized, ?OPTS)).
+    Plain = {as, <<"message@1.0">>, Normalized},
+    ?assertEqual(not_found, wasmbeam_host:get(<<"snapshot">>, Plain, ?OPTS)).
 
 %% As other modules of a node call a device.
 called_as_functions() ->
