@@ -71,8 +71,8 @@ pub fn make<'a>(
 ) -> Term<'a> {
     let prepared = instance::decode(instance).and_then(|instance| {
         let module = Arc::clone(instance.module());
-        let terms: Vec<Term> = term::list(bindings)
-            .ok_or_else(|| Failure::bad("a list of bindings", bindings))?;
+        let terms: Vec<Term> =
+            term::list(bindings).ok_or_else(|| Failure::bad("a list of bindings", bindings))?;
         let mut imports = Vec::with_capacity(terms.len());
         for (term, import) in terms.into_iter().zip(module.imports()) {
             imports.push(binding(term, &instance, import)?);
