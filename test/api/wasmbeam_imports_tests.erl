@@ -65,7 +65,8 @@ rubbish_in_place_of_results_fails_the_call_test() ->
 a_wrong_result_is_named_by_its_position_test() ->
     {error, {import_failed, #{reason := {bad_results, {bad_argument, Info}}}}} =
         call_g(fun(_) -> [1, x] end, [1, 2]),
-    ?assertMatch(#{position := 2, expected := <<"f32">>, value := x}, Info).
+    ?assertMatch(#{position := 2, expected := <<"f32">>, value := x,
+                   message := <<"result 2: expected f32">>}, Info).
 
 a_reference_of_the_wrong_type_fails_the_call_test() ->
     Values = wasmbeam_fixture:start(wasmbeam_fixture:source("values")),

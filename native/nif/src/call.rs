@@ -302,7 +302,7 @@ fn import_return<'a>(
         let module = sibling.module();
         let import = module.imports().get(import).ok_or(Error::Stopped)?;
         let signature = import.signature.as_ref().ok_or(Error::Stopped)?;
-        term::decode_list(results, &signature.results, "results")
+        term::decode_list(results, &signature.results, "result")
     });
     match values {
         Ok(values) => proceed(env, instance, Suspension::Import, |coroutine| {

@@ -14,7 +14,8 @@ pub enum Failure<'a> {
     /// A term that is not what was expected.
     BadArgument {
         /// Which one of several, counted from 1.
-        position: Option<usize>,
+        /// Of what it is one, and which.
+        position: Option<(&'static str, usize)>,
         expected: String,
         value: Term<'a>,
     },
@@ -53,11 +54,11 @@ impl Encoder for Failure<'_> {
                 value,
             } => {
                 let message = match position {
-                    Some(position) => format!("argument {position}: expected {expected}"),
+                    Some((what, position)) => format!("{what} {position}: expected {expected}"),
                     None => format!("expected {expected}"),
                 };
                 let mut info = Info::new(env, &message);
-                if let Some(position) = position {
+                if let Some((_, position)) = position {
                     info.put(atoms::position(), position);
                 }
                 info.put(atoms::expected(), expected.as_str());

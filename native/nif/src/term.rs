@@ -152,15 +152,15 @@ pub fn list<'a, T: rustler::Decoder<'a>>(term: Term<'a>) -> Option<Vec<T>> {
 /// # Errors
 /// Names the position, the expected type and the value; or the expected count.
 pub fn decode_args<'a>(args: Term<'a>, signature: &Signature) -> Result<Vec<Value>, Failure<'a>> {
-    decode_list(args, &signature.params, "arguments")
+    decode_list(args, &signature.params, "argument")
 }
 
 pub fn decode_list<'a>(
     list: Term<'a>,
     types: &[ValType],
-    what: &str,
+    what: &'static str,
 ) -> Result<Vec<Value>, Failure<'a>> {
-    let wrong = || Failure::bad(format!("a list of {} {what}", types.len()), list);
+    let wrong = || Failure::bad(format!("a list of {} {what}s", types.len()), list);
     if list.list_length().map_err(|_| wrong())? != types.len() {
         return Err(wrong());
     }
@@ -168,7 +168,7 @@ pub fn decode_list<'a>(
     let terms = list.into_list_iterator().map_err(|_| wrong())?;
     for (index, (term, ty)) in terms.zip(types).enumerate() {
         values.push(decode(term, ty).ok_or_else(|| Failure::BadArgument {
-            position: Some(index + 1),
+            position: Some((what, index + 1)),
             expected: type_name(ty),
             value: term,
         })?);
