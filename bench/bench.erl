@@ -14,6 +14,8 @@
       native => string(),
       %% How often in one round; found out if not given.
       count => pos_integer(),
+      %% Whether only the first round has it, because it takes minutes.
+      once => boolean(),
       aim => string(),
       %% Whether what wasmbeam adds is told in percent.
       relative => true,
@@ -60,6 +62,8 @@ rounds(Left, Rows, Native, Samples) ->
         fun(Row, Acc) -> sample(Row, Native, Acc) end, Samples, Rows)).
 
 sample({_Place, #{skip := _}}, _Native, Samples) ->
+    Samples;
+sample({Place, #{once := true}}, _Native, Samples) when is_map_key({ours, Place}, Samples) ->
     Samples;
 sample({Place, #{count := Count} = Row}, Native, Samples) ->
     Ours = [{{ours, Place}, timed(Run, Count)} || #{run := Run} <- [Row]],
