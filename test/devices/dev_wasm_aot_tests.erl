@@ -92,7 +92,7 @@ option_of_the_host() ->
     [begin
          Text = refused(403, <<"not_permitted">>, Message, Opts),
          ?assertMatch({match, _}, re:run(Text, "wasm_allow_aot"))
-     end || Opts <- [?OPTS#{wasm_allow_aot => Value} || Value <- [false, <<"true">>, 1, undefined]]].
+     end || Opts <- [maps:put(wasm_allow_aot, Value, ?OPTS) || Value <- [false, <<"true">>, 1, undefined]]].
 
 permission_of_the_application() ->
     Message = message(precompiled("fac.wat")),
