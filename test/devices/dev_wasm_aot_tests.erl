@@ -92,7 +92,8 @@ option_of_the_host() ->
     [begin
          Text = refused(403, <<"not_permitted">>, Message, Opts),
          ?assertMatch({match, _}, re:run(Text, "wasm_allow_aot"))
-     end || Opts <- [maps:put(wasm_allow_aot, Value, ?OPTS) || Value <- [false, <<"true">>, 1, undefined]]].
+     end || Value <- [false, <<"true">>, 1, undefined],
+            Opts <- [maps:put(wasm_allow_aot, Value, ?OPTS)]].
 
 permission_of_the_application() ->
     Message = message(precompiled("fac.wat")),
