@@ -65,7 +65,7 @@ the_guide_leads_to_a_project_that_runs(Config) ->
     [ok = file:write_file(filename:join(Project, Name), Text) || {file, Name, Text} <- Steps],
     [Test, _Example] = [Script || {script, Script} <- Steps],
     {Status, Output} = run("sh", ["-ec", Test], Project, Config),
-    ?assertMatch({0, {match, _}}, {Status, re:run(Output, "1 test, 0 failures")}).
+    ?assertMatch({0, {match, _}}, {Status, re:run(Output, "1 test, 0 failures|Result: 1 passed")}).
 
 run(Name, Args, Dir, Config) ->
     Program = case filename:pathtype(Name) of
