@@ -32,7 +32,7 @@ folder() ->
     Folder.
 
 row(Module, {Name, Wasi}, Piece, Size) ->
-    #{name => lists:concat(["write and read a MB of 100 by ", Size, ", ", Name]),
+    #{name => lists:concat(["write and read a MB of ", ?MEGABYTES, " by ", Size, ", ", Name]),
       run => fun(Count) -> write_and_read(Module, Wasi, Piece, Count) end,
       native => lists:concat(["wasi_files ", Piece]),
       count => ?MEGABYTES}.

@@ -384,9 +384,9 @@ run(Source) ->
 
 %% @doc Runs a WASI command, a module that exports `_start', to its exit, whatever its status is.
 %%
-%% Options are those of {@link start/2}, and those of its `wasi' beside them; `timeout' is that of the whole run. The result holds
-%% what was captured of the outputs, and all files as the guest has left them. An error's map has
-%% `stdout' and `stderr' too, as far as the guest came.
+%% Options are those of {@link start/2}, and those of its `wasi' beside them; `timeout' is that of the
+%% whole run. The result holds what was captured of the outputs, and all files as the guest has left
+%% them. An error's map has `stdout' and `stderr' too, as far as the guest came.
 %%
 %% Errors: those of {@link start/2} and {@link call/4}, but for `exit'.
 -spec run(source(), start_options() | wasmbeam_wasi:options()) -> result(run_result()).

@@ -93,9 +93,8 @@ terminate(_Reason, #state{instance = Instance}) ->
 registered(#state{instance = Instance, starter = Starter} = State) ->
     State#state{registry = hb_beamr_registry:insert(Instance, Starter)}.
 
-unused(#state{users = Users} = State) when map_size(Users) > 0 ->
-    {noreply, State, hibernate};
-unused(#state{linger = infinity} = State) ->
+unused(#state{users = Users, linger = Linger} = State)
+        when map_size(Users) > 0; Linger =:= infinity ->
     {noreply, State, hibernate};
 unused(#state{linger = Linger, instance = Instance} = State) when Linger > 0, Instance =/= none ->
     {noreply, State#state{timer = erlang:start_timer(Linger, self(), unused)}, hibernate};

@@ -62,13 +62,7 @@ run_example(Name, Arguments) ->
     Port = open_port({spawn_executable, os:find_executable("escript")},
                      [{args, [Example | Arguments]}, {env, [{"ERL_LIBS", Libraries}]}, binary,
                       stderr_to_stdout, use_stdio, exit_status]),
-    output(Port, []).
-
-output(Port, Parts) ->
-    receive
-        {Port, {data, Part}} -> output(Port, [Parts, Part]);
-        {Port, {exit_status, Status}} -> {Status, iolist_to_binary(Parts)}
-    end.
+    test_port:collect(Port).
 
 %% The tests of a module that is not part of the project, or one that says why there are none.
 with_shared(Name, Tests) ->

@@ -65,7 +65,8 @@ print(#{name := Name, rounds := Rounds, seconds := Seconds, before := Before, 'a
     Mib = fun(Counts) -> map_get(resident, Counts) / 1048576 end,
     Each = (map_get(resident, After) - map_get(resident, Before)) / Rounds,
     io:format("~-34ts ~8b ~7.1f ~19ts ~10.1f ~13ts ~9ts ~7ts ~7ts~n",
-              [[Name, [io_lib:format(" (run ~b)", [Run]) || Run > 1]], Rounds, Seconds, io_lib:format("~.1f > ~.1f", [Mib(Before), Mib(After)]), Each,
+              [[Name, [io_lib:format(" (run ~b)", [Run]) || Run > 1]], Rounds, Seconds,
+               io_lib:format("~.1f > ~.1f", [Mib(Before), Mib(After)]), Each,
                Pair(mappings), Pair(threads), Pair(files), Pair(processes)]).
 
 %% @doc Runs a workload for so many rounds, after a tenth of them that fill caches and pools. If

@@ -268,10 +268,10 @@ fn describe(frame: &FrameInfo) -> Frame {
     }
 }
 
-/// As much of a name as people read. The embedder may ask for one of megabytes.
-fn beginning(name: &str) -> &str {
+/// As much of a text as people read. The embedder may ask for a name of megabytes.
+pub(crate) fn beginning(text: &str) -> &str {
     const LEN: usize = 1_000;
-    name.get(..name.floor_char_boundary(LEN)).unwrap_or(name)
+    text.get(..text.floor_char_boundary(LEN)).unwrap_or(text)
 }
 
 fn trap_message(trap: Trap) -> String {

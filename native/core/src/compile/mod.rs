@@ -90,19 +90,15 @@ pub fn cached(
         limits.check_bytes(source.len() as u64)?;
     }
     let hash = memory::hash(&CACHE.hasher, form, source);
-    let mut entries = CACHE.entries.lock();
-    let Some(entry) = entries.find(hash, form, source) else {
+    let found = CACHE
+        .entries
+        .lock()
+        .find(hash, form, source)
+        .map(|entry| entry.place());
+    let Some(place) = found else {
         return Ok(None);
     };
-    let place = entry.place();
-    let State::Ready(module) = &entry.state else {
-        return Ok(None);
-    };
-    let module = Arc::clone(module);
-    entries.stats.hits += 1;
-    drop(entries);
-    permit(form, limits, &module)?;
-    Ok(Some((module, place)))
+    Ok(cached_at(place, limits)?.map(|module| (module, place)))
 }
 
 /// As [`cached`], for the image that was there before: nothing of it is read.

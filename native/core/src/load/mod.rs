@@ -19,6 +19,8 @@ mod size;
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::error::beginning;
+
 pub use effort::{MAX_EFFORT, of as effort};
 pub use error::LoadError;
 pub use features::features;
@@ -42,11 +44,9 @@ pub fn binary(source: &[u8]) -> crate::error::Result<Cow<'_, [u8]>> {
 
 /// What is wrong with a text is told with the line that it is in, however long that is.
 fn shortened(message: &str) -> String {
-    const MOST: usize = 1000;
-    let end = message.floor_char_boundary(MOST);
-    match message.get(..end) {
-        Some(start) if end < message.len() => format!("{start} ..."),
-        _ => message.to_owned(),
+    match beginning(message) {
+        all if all.len() == message.len() => all.to_owned(),
+        start => format!("{start} ..."),
     }
 }
 
