@@ -10,7 +10,7 @@
 
 -export([compile/1, compile/2, precompile/1, precompile/2, start/1, start/2, run/1, run/2, stop/1]).
 -export([call/3, call/4, cancel/1, give_away/2]).
--export([serialize/1, serialize/2, deserialize/2, restore/3, fork/1, reset/1]).
+-export([serialize/1, serialize/2, deserialize/2, restore/2, restore/3, fork/1, reset/1]).
 -export([snapshot_info/1]).
 -export([imports/1, exports/1, features/1, providers/1, info/1, cache_info/0]).
 -export([instances/0, counters/0, set_limits/1, attach/3, detach/1, event_names/0]).
@@ -23,7 +23,7 @@
          output/2, output/3, output_discarded/2]).
 -export([format_error/1]).
 
--export_type([module_ref/0, instance/0, source/0, func/0, value/0, value_type/0, func_type/0,
+-export_type([module_ref/0, instance/0, source/0, name/0, func/0, value/0, value_type/0, func_type/0,
               kind/0, import_type/0, export_type/0, info/0, cache_info/0, instance_info/0,
               counters/0, state/0]).
 -export_type([compile_options/0, start_options/0, call_options/0, memory_options/0,
@@ -34,7 +34,8 @@
 -type instance() :: wasmbeam_call:instance().
 -type source() :: binary() | module_ref().
 %% A binary module, its text form, or what `compile/1' gave.
--type func() :: binary() | {table_index, non_neg_integer()} | {funcref, reference()}.
+-type name() :: binary() | string() | atom().
+-type func() :: name() | {table_index, non_neg_integer()} | {funcref, reference()}.
 %% The name of an export, an index into the first table, or a function reference.
 -type value() ::
     integer() | float() | infinity | neg_infinity | nan | {nan, Bits :: pos_integer()}
@@ -99,7 +100,7 @@
       progress => fun((wasmbeam_compile:progress()) -> term())}.
 -type compiler() :: #{opt => none | speed | speed_and_size}.
 -type start_options() ::
-    #{imports => #{Module :: binary() => #{Name :: binary() => wasmbeam_imports:item()}
+    #{imports => #{Module :: name() => #{name() => wasmbeam_imports:item()}
                                          | instance()},
       import_handler => wasmbeam_imports:handler(),
       unknown_imports => trap | error,
@@ -118,7 +119,7 @@
 -type call_options() ::
     #{timeout => timeout(),
       fuel => non_neg_integer() | infinity,
-      imports => #{Module :: binary() => #{Name :: binary() => fun()}},
+      imports => #{Module :: name() => #{name() => fun()}},
       import_handler => wasmbeam_imports:handler()}.
 -type snapshot() :: binary() | [binary(), ...].
 %% A snapshot that is complete, or a chain: the first is complete, and each other was made with the
@@ -139,7 +140,7 @@
       dropped_elements := non_neg_integer()}.
 %% `id', `module' and `base' are hexadecimal, `module' is the SHA-256 of the image; stored and zeroed
 %% pages have 4,096 bytes. See `docs/snapshot-format.md'.
--type memory_options() :: #{memory => Name :: binary() | Index :: non_neg_integer()}.
+-type memory_options() :: #{memory => name() | Index :: non_neg_integer()}.
 -type run_result() ::
     #{exit := non_neg_integer(), stdout := binary(), stderr := binary(),
       fs => wasmbeam_wasi:tree(),
@@ -481,7 +482,7 @@ stop(Instance) ->
 -spec call(instance(), func(), [value()]) -> result([value()]).
 call(Instance, Function, Args) ->
     case wasmbeam_call:reference(Instance) of
-        {ok, _Ref} -> wasmbeam_call:call(Instance, Function, Args);
+        {ok, _Ref} -> wasmbeam_call:call(Instance, wasmbeam_name:binary(Function), Args);
         error -> bad_argument("an instance", Instance)
     end.
 
@@ -505,7 +506,8 @@ call(Instance, Function, Args) ->
 call(Instance, Function, Args, Options) ->
     with_reference(Instance, fun(_Ref) ->
         case check_call_options(Options) of
-            {ok, Checked} -> wasmbeam_call:call(Instance, Function, Args, Checked);
+            {ok, Checked} ->
+                wasmbeam_call:call(Instance, wasmbeam_name:binary(Function), Args, Checked);
             {error, _} = Error -> Error
         end
     end).
@@ -592,6 +594,11 @@ deserialize(Instance, Snapshot) ->
         end
     end).
 
+%% @equiv restore(Source, Snapshot, #{})
+-spec restore(source(), snapshot()) -> result(instance()).
+restore(Source, Snapshot) ->
+    restore(Source, Snapshot, #{}).
+
 %% @doc Makes an instance with the state of a snapshot. The start function does not run: it has, when
 %% the snapshot was taken. Options are those of {@link start/2}; `wasi' files, arguments and the like
 %% are those of the snapshot if the guest had them, but funs and processes have to be given again.
@@ -641,8 +648,8 @@ fork_reference(Ref) ->
         Answer -> Answer
     end.
 
-%% @doc Gives an instance the state that it had right after its start. It is usable from then on,
-%% even if a call of it was cut short before.
+%% @doc Gives an instance the state and the fuel that it had right after its start. It is usable from
+%% then on, even if a call of it was cut short before.
 %%
 %% A fork goes back to the start of the instance that it comes from. What `restore/3' made goes back
 %% to the state that was restored if its module has a start function, which does not run again.
@@ -795,13 +802,15 @@ memory_read(Instance, Offset, Size) ->
 -spec memory_read(instance(), non_neg_integer(), non_neg_integer(), memory_options()) ->
     result(binary()).
 memory_read(Instance, Offset, Size, Options) when is_integer(Size), Size >= ?MANY_BYTES ->
-    at(Offset, memory(Instance, Options, fun(Ref, Memory) ->
+    Answer = memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_read_dirty(Ref, Memory, Offset, Size)
-    end));
+    end),
+    wasmbeam_extent:within("memory", Offset, Size, Answer);
 memory_read(Instance, Offset, Size, Options) ->
-    at(Offset, memory(Instance, Options, fun(Ref, Memory) ->
+    Answer = memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_read(Ref, Memory, Offset, Size)
-    end)).
+    end),
+    wasmbeam_extent:within("memory", Offset, Size, Answer).
 
 %% @equiv memory_read_string(Instance, Offset, #{})
 -spec memory_read_string(instance(), non_neg_integer()) -> result(binary()).
@@ -812,26 +821,35 @@ memory_read_string(Instance, Offset) ->
 %% none.
 -spec memory_read_string(instance(), non_neg_integer(), memory_options()) -> result(binary()).
 memory_read_string(Instance, Offset, Options) ->
-    at(Offset, memory(Instance, Options, fun(Ref, Memory) ->
+    Answer = memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_read_string(Ref, Memory, Offset)
-    end)).
+    end),
+    wasmbeam_extent:within("memory", Offset, 1, Answer).
 
 %% @equiv memory_write(Instance, Offset, Bytes, #{})
--spec memory_write(instance(), non_neg_integer(), binary()) -> ok | {error, error_reason()}.
+-spec memory_write(instance(), non_neg_integer(), iodata()) -> ok | {error, error_reason()}.
 memory_write(Instance, Offset, Bytes) ->
     memory_write(Instance, Offset, Bytes, #{}).
 
 %% @doc Writes bytes: all of them, or none if they do not fit. Errors as in {@link memory_read/4}.
--spec memory_write(instance(), non_neg_integer(), binary(), memory_options()) ->
+-spec memory_write(instance(), non_neg_integer(), iodata(), memory_options()) ->
     ok | {error, error_reason()}.
+memory_write(Instance, Offset, Bytes, Options) when is_list(Bytes) ->
+    try iolist_to_binary(Bytes) of
+        Binary -> memory_write(Instance, Offset, Binary, Options)
+    catch
+        error:badarg -> bad_argument("bytes, as iodata", Bytes)
+    end;
 memory_write(Instance, Offset, Bytes, Options) when byte_size(Bytes) >= ?MANY_BYTES ->
-    at(Offset, memory(Instance, Options, fun(Ref, Memory) ->
+    Answer = memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_write_dirty(Ref, Memory, Offset, Bytes)
-    end));
+    end),
+    wasmbeam_extent:within("memory", Offset, byte_size(Bytes), Answer);
 memory_write(Instance, Offset, Bytes, Options) ->
-    at(Offset, memory(Instance, Options, fun(Ref, Memory) ->
+    Answer = memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_write(Ref, Memory, Offset, Bytes)
-    end)).
+    end),
+    wasmbeam_extent:within("memory", Offset, 0, Answer).
 
 %% @equiv memory_replace(Instance, Image, #{})
 -spec memory_replace(instance(), binary()) -> ok | {error, error_reason()}.
@@ -856,45 +874,53 @@ memory_grow(Instance, Pages) ->
 %% says otherwise). `limit' if it cannot grow that much.
 -spec memory_grow(instance(), non_neg_integer(), memory_options()) -> result(non_neg_integer()).
 memory_grow(Instance, Pages, Options) ->
-    wasmbeam_limits:retry(fun() ->
-        memory(Instance, Options, fun(Ref, Memory) ->
-            wasmbeam_nif:memory_grow(Ref, Memory, Pages)
+    wasmbeam_extent:growth(Pages, fun(By) ->
+        wasmbeam_limits:retry(fun() ->
+            memory(Instance, Options, fun(Ref, Memory) ->
+                wasmbeam_nif:memory_grow(Ref, Memory, By)
+            end)
         end)
     end).
 
 %% @doc The value of an exported global.
--spec global_get(instance(), binary()) -> result(value()).
+-spec global_get(instance(), name()) -> result(value()).
 global_get(Instance, Name) ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:global_get(Ref, Name) end).
+    access(Instance, fun(Ref) -> wasmbeam_nif:global_get(Ref, wasmbeam_name:binary(Name)) end).
 
 %% @doc Sets an exported global. `bad_argument' if it is immutable or of another type.
--spec global_set(instance(), binary(), value()) -> ok | {error, error_reason()}.
+-spec global_set(instance(), name(), value()) -> ok | {error, error_reason()}.
 global_set(Instance, Name, Value) ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:global_set(Ref, Name, Value) end).
+    access(Instance, fun(Ref) ->
+        wasmbeam_nif:global_set(Ref, wasmbeam_name:binary(Name), Value)
+    end).
 
 %% @doc The number of elements of a table, given by name or index.
--spec table_size(instance(), binary() | non_neg_integer()) -> result(non_neg_integer()).
+-spec table_size(instance(), name() | non_neg_integer()) -> result(non_neg_integer()).
 table_size(Instance, Table) ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:table_size(Ref, Table) end).
+    table(Instance, Table, fun wasmbeam_nif:table_size/2).
 
 %% @doc An element of a table.
--spec table_get(instance(), binary() | non_neg_integer(), non_neg_integer()) -> result(value()).
+-spec table_get(instance(), name() | non_neg_integer(), non_neg_integer()) -> result(value()).
 table_get(Instance, Table, Index) ->
-    at(Index, access(Instance, fun(Ref) -> wasmbeam_nif:table_get(Ref, Table, Index) end)).
+    Answer = table(Instance, Table, fun(Ref, T) -> wasmbeam_nif:table_get(Ref, T, Index) end),
+    wasmbeam_extent:within("table", Index, 1, Answer).
 
 %% @doc Sets an element of a table.
--spec table_set(instance(), binary() | non_neg_integer(), non_neg_integer(), value()) ->
+-spec table_set(instance(), name() | non_neg_integer(), non_neg_integer(), value()) ->
     ok | {error, error_reason()}.
 table_set(Instance, Table, Index, Value) ->
-    at(Index, access(Instance, fun(Ref) -> wasmbeam_nif:table_set(Ref, Table, Index, Value) end)).
+    Answer = table(Instance, Table, fun(Ref, T) -> wasmbeam_nif:table_set(Ref, T, Index, Value) end),
+    wasmbeam_extent:within("table", Index, 1, Answer).
 
 %% @doc Grows a table by `Delta' elements that are set to `Value', and gives its former size.
--spec table_grow(instance(), binary() | non_neg_integer(), non_neg_integer(), value()) ->
+-spec table_grow(instance(), name() | non_neg_integer(), non_neg_integer(), value()) ->
     result(non_neg_integer()).
 table_grow(Instance, Table, Delta, Value) when is_integer(Delta), Delta >= ?MANY_ELEMENTS ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:table_grow_dirty(Ref, Table, Delta, Value) end);
+    wasmbeam_extent:growth(Delta, fun(By) ->
+        table(Instance, Table, fun(Ref, T) -> wasmbeam_nif:table_grow_dirty(Ref, T, By, Value) end)
+    end);
 table_grow(Instance, Table, Delta, Value) ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:table_grow(Ref, Table, Delta, Value) end).
+    table(Instance, Table, fun(Ref, T) -> wasmbeam_nif:table_grow(Ref, T, Delta, Value) end).
 
 %% @doc The bytes of a file of a live instance. Like all functions here it works while the instance
 %% is idle, and from within the function of an import.
@@ -998,24 +1024,15 @@ format_error(Error) ->
 memory(Instance, Options, Access) ->
     case wasmbeam_options:check(Options, [memory]) of
         ok ->
-            Memory = maps:get(memory, Options, 0),
+            Memory = wasmbeam_name:binary(maps:get(memory, Options, 0)),
             access(Instance, fun(Ref) -> Access(Ref, Memory) end);
         {error, _} = Error ->
             Error
     end.
 
-%% An offset that no machine has reaches the native library as the greatest that there is.
-at(Offset, {error, {out_of_bounds, #{size := Size, bound := Bound} = Info}})
-        when Offset < 0; Offset >= 1 bsl 64 ->
-    Message = io_lib:format("~ts + ~b is out of bounds: the end is at ~b",
-                            [number(Offset), Size, Bound]),
-    {error, wasmbeam_error:reason(out_of_bounds, Message, Info#{offset := Offset})};
-at(_Offset, Answer) ->
-    Answer.
-
-%% The digits of a number of a million bits take a scheduler seconds.
-number(Number) when abs(Number) < 1 bsl 256 -> integer_to_list(Number);
-number(_) -> "a number of more than 256 bits".
+table(Instance, Table, Access) ->
+    Named = wasmbeam_name:binary(Table),
+    access(Instance, fun(Ref) -> Access(Ref, Named) end).
 
 access(Instance, Access) ->
     with_reference(Instance, fun(Ref) -> wasmbeam_call:access(fun() -> Access(Ref) end) end).

@@ -9,7 +9,7 @@
 -type item() ::
     fun(([wasmbeam:value()]) -> [wasmbeam:value()])
     | fun(([wasmbeam:value()], context()) -> [wasmbeam:value()])
-    | {export, wasmbeam:instance(), Name :: binary()}
+    | {export, wasmbeam:instance(), wasmbeam:name()}
     | wasmbeam:value()
     | new
     | host.
@@ -34,25 +34,16 @@
 %% @doc The same with binaries in the place of strings and atoms for the names.
 -spec named(map()) -> map().
 named(Imports) ->
-    maps:fold(fun(Module, Items, Named) -> Named#{name(Module) => named_items(Items)} end,
-              #{}, Imports).
+    Modules = wasmbeam_name:keys(Imports),
+    maps:fold(fun named_items/3, Modules, Modules).
 
-named_items(Items) when is_map(Items) ->
-    maps:fold(fun(Name, Item, Named) -> Named#{name(Name) => Item} end, #{}, Items);
-named_items(Instance) ->
-    Instance.
-
-name(Name) when is_atom(Name) ->
-    atom_to_binary(Name, utf8);
-name([_ | _] = Name) ->
-    try unicode:characters_to_binary(Name) of
-        Binary when is_binary(Binary) -> Binary;
-        _ -> Name
-    catch
-        error:badarg -> Name
+named_items(Module, Items, Modules) when is_map(Items) ->
+    case wasmbeam_name:keys(Items) of
+        Items -> Modules;
+        Named -> Modules#{Module := Named}
     end;
-name(Name) ->
-    Name.
+named_items(_Module, _Instance, Modules) ->
+    Modules.
 
 %% @doc Finds for each import of a module, in its order, what it is bound to.
 %%
@@ -162,7 +153,7 @@ binding(_Kind, {item, new}) -> {ok, new};
 binding(func, {item, host}) -> {ok, host};
 binding(_Kind, {item, {export, Instance, Name}}) ->
     case wasmbeam_call:reference(Instance) of
-        {ok, Ref} -> {ok, {export, Ref, Name}};
+        {ok, Ref} -> {ok, {export, Ref, wasmbeam_name:binary(Name)}};
         error -> {error, "expected the instance that exports it"}
     end;
 binding(func, {item, Item}) when is_function(Item, 1); is_function(Item, 2) -> {ok, host};

@@ -7,6 +7,8 @@
 -define(MAX_TIMEOUT, 16#ffffffff).
 -define(MIN_STACK, 65536).
 -define(MAX_STACK, 16777216).
+%% How much of a name that is none is worth showing.
+-define(DEPTH, 10).
 
 %% @doc Fails with `bad_argument' unless the options are a map of `Known' names, each with a value
 %% that it can have. What only the native library can tell is left to it.
@@ -16,21 +18,39 @@ check(Options, _Known) when Options =:= #{} ->
 check(Options, Known) when is_map(Options) ->
     case maps:keys(maps:without(Known, Options)) of
         [] -> check_values(maps:to_list(Options));
-        [Unknown | _] -> wasmbeam_error:bad_argument(["an option of: ", names(Known)], Unknown)
+        [Unknown | _] -> unknown(Unknown, Known)
     end;
 check(Options, _Known) ->
     wasmbeam_error:bad_argument("a map of options", Options).
 
-names(Known) ->
-    lists:join(", ", [atom_to_list(Name) || Name <- Known]).
+unknown(Name, Known) ->
+    Expected = ["an option of: ", lists:join(", ", [atom_to_list(Option) || Option <- Known])],
+    Message = io_lib:format("~0tP is no option here; expected ~ts", [Name, ?DEPTH, Expected]),
+    {error, wasmbeam_error:reason(bad_argument, Message,
+                                  #{expected => iolist_to_binary(Expected), value => Name})}.
 
 check_values([{Name, Value} | Options]) ->
     case expected(Name, Value) of
         ok -> check_values(Options);
         {error, _} = Error -> Error;
-        Expected -> wasmbeam_error:bad_argument([atom_to_list(Name), " to be ", Expected], Value)
+        Expected -> bad_value(Name, Expected, Value)
     end;
 check_values([]) ->
+    ok.
+
+bad_value(Name, Expected, Value) ->
+    {error, {bad_argument, Info}} =
+        wasmbeam_error:bad_argument([atom_to_list(Name), " to be ", Expected], Value),
+    {error, {bad_argument, Info#{key => Name}}}.
+
+check_limits([{stack, _} | Limits]) ->
+    check_limits(Limits);
+check_limits([{Name, Value} | Limits]) ->
+    case count(Value) of
+        ok -> check_limits(Limits);
+        Expected -> bad_value(Name, Expected, Value)
+    end;
+check_limits([]) ->
     ok.
 
 expected(timeout, infinity) -> ok;
@@ -48,7 +68,10 @@ expected(owner, none) -> ok;
 expected(owner, Value) when is_pid(Value), node(Value) =:= node() -> ok;
 expected(owner, _) -> "a process of this node, or none";
 expected(limits, Value) when is_map(Value) ->
-    check(Value, [memory, memories, tables, table_elements, instances, stack]);
+    case check(Value, [memory, memories, tables, table_elements, instances, stack]) of
+        ok -> check_limits(maps:to_list(Value));
+        {error, _} = Error -> Error
+    end;
 expected(limits, _) -> "a map of limits";
 expected(stack, Value) when is_integer(Value), Value >= ?MIN_STACK, Value =< ?MAX_STACK -> ok;
 expected(stack, _) -> "a number of bytes, 64 KiB to 16 MiB";
@@ -63,6 +86,8 @@ expected(progress, _) -> "a fun of arity 1";
 expected(compile_limits, Value) when is_map(Value) ->
     check(Value, [bytes, functions, function_bytes, time]);
 expected(compile_limits, _) -> "a map of limits";
+expected(fuel, Value) when is_boolean(Value) -> ok;
+expected(fuel, Value) -> count(Value);
 expected(time, Value) -> expected(timeout, Value);
 expected(Name, Value) when Name =:= bytes; Name =:= functions; Name =:= function_bytes ->
     count(Value);

@@ -25,7 +25,7 @@
 
 -type handle() :: pid().
 -type mode() :: wasm | aot.
--type function_ref() :: string() | binary() | non_neg_integer().
+-type function_ref() :: string() | binary() | atom() | non_neg_integer().
 %% The name of an export, or an index into the first table.
 -type import_request() ::
     #{instance := handle(), module := string(), func := string(), args := [wasmbeam:value()],
@@ -154,17 +154,11 @@ call_instance(Handle, FuncRef, Args, Options) ->
 
 function(Index) when is_integer(Index), Index >= 0 ->
     {ok, {table_index, Index}};
-function(Name) when is_binary(Name) ->
-    {ok, Name};
-function(Name) when is_list(Name) ->
-    try unicode:characters_to_binary(Name) of
-        Binary when is_binary(Binary) -> {ok, Binary};
+function(FuncRef) ->
+    case wasmbeam_name:binary(FuncRef) of
+        Name when is_binary(Name) -> {ok, Name};
         _ -> error
-    catch
-        error:badarg -> error
-    end;
-function(_) ->
-    error.
+    end.
 
 bad_function(FuncRef) ->
     Expected = <<"the name of a function, or an index into the first table">>,

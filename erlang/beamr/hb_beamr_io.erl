@@ -30,7 +30,7 @@ read(Handle, Offset, Size) ->
     end).
 
 %% @doc Writes bytes: all of them, or none if they do not fit.
--spec write(hb_beamr:handle(), offset(), binary()) -> ok | {error, wasmbeam:error_reason()}.
+-spec write(hb_beamr:handle(), offset(), iodata()) -> ok | {error, wasmbeam:error_reason()}.
 write(Handle, Offset, Bytes) ->
     hb_beamr_registry:with(Handle, fun(Instance) ->
         wasmbeam:memory_write(Instance, address(Instance, Offset), Bytes)

@@ -91,6 +91,36 @@ a_nested_call_uses_what_the_outer_has_test() ->
     ?assertMatch({ok, []}, wasmbeam:call(I, <<"import">>, [], #{fuel => 1000})),
     ?assert(fuel(I) =< 9950 andalso fuel(I) > 9000).
 
+a_reset_brings_the_fuel_back_test() ->
+    I = start(#{fuel => 500}),
+    {error, {out_of_fuel, _}} = wasmbeam:call(I, <<"forever">>, []),
+    {ok, Fork} = wasmbeam:fork(I),
+    ?assertEqual(0, fuel(Fork)),
+    [begin
+         ?assertEqual(ok, wasmbeam:reset(Instance)),
+         ?assertEqual(500, fuel(Instance)),
+         ?assertEqual({ok, [1]}, wasmbeam:call(Instance, <<"one">>, []))
+     end || Instance <- [I, Fork, I]].
+
+a_snapshot_does_not_bring_fuel_test() ->
+    I = start(#{fuel => 500}),
+    {ok, Snapshot} = wasmbeam:serialize(I),
+    {error, {out_of_fuel, _}} = wasmbeam:call(I, <<"forever">>, []),
+    ok = wasmbeam:deserialize(I, Snapshot),
+    ?assertEqual(0, fuel(I)),
+    {ok, Restored} = wasmbeam:restore(iolist_to_binary(?SOURCE), Snapshot, #{fuel => 70}),
+    {error, {out_of_fuel, _}} = wasmbeam:call(Restored, <<"forever">>, []),
+    ok = wasmbeam:reset(Restored),
+    ?assertEqual(70, fuel(Restored)).
+
+a_number_of_units_that_cannot_be_is_a_bad_argument_test() ->
+    [begin
+         ?assertMatch({error, {bad_argument, #{key := fuel, value := Fuel}}},
+                      wasmbeam:start(iolist_to_binary(?SOURCE), #{fuel => Fuel})),
+         ?assertMatch({error, {bad_argument, #{key := fuel, value := Fuel}}},
+                      wasmbeam:call(start(#{fuel => 5}), <<"one">>, [], #{fuel => Fuel}))
+     end || Fuel <- [-1, 1 bsl 64, 1.5, many, <<"5">>]].
+
 start(Options) ->
     wasmbeam_fixture:start(?SOURCE, Options).
 

@@ -79,7 +79,7 @@ what_is_no_name_is_a_bad_argument(I) ->
     [begin
          ?assert(wasmbeam_fixture:answers(bad_argument, wasmbeam:global_get(I, Name))),
          ?assert(wasmbeam_fixture:answers(bad_argument, wasmbeam:global_set(I, Name, 1)))
-     end || Name <- [i32, "i32", 0, [], <<1:7>>, <<255>>, self()]].
+     end || Name <- [{i32}, [i32], 0, [], <<1:7>>, <<255>>, self()]].
 
 what_is_no_instance_is_a_bad_argument_test() ->
     [?assert(wasmbeam_fixture:answers(bad_argument, Answer))

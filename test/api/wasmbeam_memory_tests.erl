@@ -16,9 +16,10 @@ memory_test_() ->
          fun a_write_that_does_not_fit_writes_nothing/1,
          fun huge_offsets_and_sizes_are_out_of_bounds/1,
          fun negative_offsets_are_out_of_bounds_and_negative_sizes_bad_arguments/1,
-         fun an_offset_is_named_as_it_was_given/1,
+         fun an_offset_and_a_size_are_named_as_they_were_given/1,
          fun what_is_no_offset_or_size_is_a_bad_argument/1,
-         fun what_is_no_binary_is_a_bad_argument/1,
+         fun bytes_to_write_may_be_iodata/1,
+         fun what_is_no_iodata_is_a_bad_argument/1,
          fun many_bytes_are_read_and_written/1,
          fun a_string_ends_before_the_next_zero/1,
          fun a_string_without_end_is_out_of_bounds/1,
@@ -89,9 +90,28 @@ negative_offsets_are_out_of_bounds_and_negative_sizes_bad_arguments(I) ->
          usable(I)
      end || Negative <- [-1, -(1 bsl 46), -(1 bsl 63), -(1 bsl 64), -(1 bsl 100)]].
 
-an_offset_is_named_as_it_was_given(I) ->
-    [?assertMatch({error, {out_of_bounds, #{offset := Huge}}}, wasmbeam:memory_read(I, Huge, 1))
-     || Huge <- huge()].
+an_offset_and_a_size_are_named_as_they_were_given(I) ->
+    [begin
+         ?assertMatch({error, {out_of_bounds, #{offset := Huge, size := 1}}},
+                      wasmbeam:memory_read(I, Huge, 1)),
+         ?assertMatch({error, {out_of_bounds, #{offset := 5, size := Huge}}},
+                      wasmbeam:memory_read(I, 5, Huge)),
+         ?assertMatch({error, {out_of_bounds, #{offset := Huge, size := Huge}}},
+                      wasmbeam:memory_read(I, Huge, Huge)),
+         ?assertMatch({error, {out_of_bounds, #{offset := Huge, size := 3}}},
+                      wasmbeam:memory_write(I, Huge, <<"abc">>))
+     end || Huge <- huge()],
+    {error, {out_of_bounds, #{message := Message}}} = wasmbeam:memory_read(I, 5, 1 bsl 70),
+    ?assertEqual(<<"5 + 1180591620717411303424 is out of bounds of a memory of 65536">>, Message).
+
+bytes_to_write_may_be_iodata(I) ->
+    ?assertEqual(ok, wasmbeam:memory_write(I, 7, ["one", [$,, <<"two">>], [] | <<0>>])),
+    ?assertEqual({ok, <<"one,two">>}, wasmbeam:memory_read_string(I, 7)),
+    ?assertEqual(ok, wasmbeam:memory_write(I, ?PAGE, [])),
+    {ok, 1} = wasmbeam:memory_grow(I, 63),
+    Many = lists:duplicate(200000, <<"0123456789">>),
+    ?assertEqual(ok, wasmbeam:memory_write(I, 1, Many)),
+    ?assertEqual({ok, iolist_to_binary(Many)}, wasmbeam:memory_read(I, 1, 2000000)).
 
 what_is_no_offset_or_size_is_a_bad_argument(I) ->
     [begin
@@ -101,9 +121,9 @@ what_is_no_offset_or_size_is_a_bad_argument(I) ->
          usable(I)
      end || Term <- [1.0, nan, <<0>>, "1", [], {}, self(), undefined]].
 
-what_is_no_binary_is_a_bad_argument(I) ->
+what_is_no_iodata_is_a_bad_argument(I) ->
     [?assert(bad_argument(wasmbeam:memory_write(I, 0, Term)))
-     || Term <- ["string", [<<"iolist">>], <<1:7>>, <<0:(8 * 2000000 + 1)>>, 5, atom, {}, #{}, self()]],
+     || Term <- [[256], [-1], ["text" | $t], [<<"bits">>, <<1:7>>], [text], <<1:7>>, <<0:(8 * 2000000 + 1)>>, 5, atom, {}, #{}, self()]],
     usable(I).
 
 many_bytes_are_read_and_written(I) ->
@@ -163,9 +183,12 @@ other_memories_are_reached_by_name_or_index(I) ->
     ?assertEqual({ok, 1}, wasmbeam:memory_grow(I, 1, #{memory => <<"wide">>})).
 
 memory_that_does_not_exist_is_an_unknown_export(I) ->
-    [?assertMatch({error, {unknown_export, #{kind := memory, name := _, message := _}}},
-                  wasmbeam:memory_size(I, #{memory => Which}))
-     || Which <- [<<"third">>, <<>>, <<"load">>, 4, 100, 16#ffffffff]],
+    [?assertMatch({error, {unknown_export, #{kind := memory, name := Name, message := _}}},
+                  wasmbeam:memory_size(I, #{memory => Name}))
+     || Name <- [<<"third">>, <<>>, <<"load">>]],
+    [?assertMatch({error, {unknown_export, #{kind := memory, index := Index, message := _}}},
+                  wasmbeam:memory_size(I, #{memory => Index}))
+     || Index <- [4, 100, 16#ffffffff]],
     None = wasmbeam_fixture:start("(module)"),
     ?assertMatch({error, {unknown_export, _}}, wasmbeam:memory_read(None, 0, 0)),
     usable(I).
@@ -177,8 +200,8 @@ wrong_options_are_bad_arguments(I) ->
                     wasmbeam:memory_read_string(I, 0, Options),
                     wasmbeam:memory_write(I, 0, <<>>, Options), wasmbeam:memory_grow(I, 1, Options)]]
      || Options <- [undefined, [], [{memory, 0}], 0, <<"first">>, #{colour => blue},
-                    #{memory => first}, #{memory => -1}, #{memory => 1 bsl 40}, #{memory => 1.0},
-                    #{memory => "first"}, #{memory => []}, #{memory => 0, colour => blue}]],
+                    #{memory => {first}}, #{memory => -1}, #{memory => 1 bsl 40}, #{memory => 1.0},
+                    #{memory => [first]}, #{memory => []}, #{memory => 0, colour => blue}]],
     usable(I).
 
 memory_is_accessible_from_any_process(I) ->

@@ -62,6 +62,11 @@ growing_too_much_is_a_limit(I) ->
     [?assert(wasmbeam_fixture:answers(limit, wasmbeam:table_grow(I, Table, Delta, null)))
      || Table <- [<<"functions">>, <<"terms">>],
         Delta <- [1 bsl 30, 1 bsl 32, 1 bsl 46, (1 bsl 64) - 1, 1 bsl 64, 1 bsl 100]],
+    [begin
+         Requested = 3 + Delta,
+         ?assertMatch({error, {limit, #{requested := Requested}}},
+                      wasmbeam:table_grow(I, <<"functions">>, Delta, null))
+     end || Delta <- [8, 1 bsl 63, (1 bsl 64) - 1, 1 bsl 64, 1 bsl 100]],
     ?assertEqual({ok, 3}, wasmbeam:table_size(I, <<"functions">>)).
 
 an_index_beyond_the_end_is_out_of_bounds(I) ->
@@ -92,8 +97,10 @@ a_value_of_another_type_is_a_bad_argument(I) ->
 
 what_is_no_table_is_unknown(I) ->
     [begin
-         ?assertMatch({error, {unknown_export, #{kind := table, name := _, message := _}}},
-                      wasmbeam:table_size(I, Table)),
+         {error, {unknown_export, Info}} = wasmbeam:table_size(I, Table),
+         ?assertMatch(#{kind := table, message := _}, Info),
+         Key = case is_integer(Table) of true -> index; false -> name end,
+         ?assertEqual(Table, map_get(Key, Info)),
          ?assertMatch({error, {unknown_export, _}}, wasmbeam:table_get(I, Table, 0)),
          ?assertMatch({error, {unknown_export, _}}, wasmbeam:table_set(I, Table, 0, null)),
          ?assertMatch({error, {unknown_export, _}}, wasmbeam:table_grow(I, Table, 0, null))
@@ -105,7 +112,7 @@ what_names_no_table_is_a_bad_argument(I) ->
          ?assert(wasmbeam_fixture:answers(bad_argument, wasmbeam:table_get(I, Table, 0))),
          ?assert(wasmbeam_fixture:answers(bad_argument, wasmbeam:table_set(I, Table, 0, null))),
          ?assert(wasmbeam_fixture:answers(bad_argument, wasmbeam:table_grow(I, Table, 0, null)))
-     end || Table <- [functions, "functions", -1, 1.0, 1 bsl 40, [], self()]].
+     end || Table <- [{functions}, [functions], -1, 1.0, 1 bsl 40, [], self()]].
 
 what_is_no_instance_is_a_bad_argument_test() ->
     [?assert(wasmbeam_fixture:answers(bad_argument, Answer))

@@ -112,7 +112,7 @@ addresses_from_2_gib_on_may_be_given_as_they_came_test() ->
         {ok, [Signed]} = hb_beamr:call(Handle, "malloc", [10]),
         ?assert(Signed < 0),
         ?assertEqual({ok, <<"far">>}, hb_beamr_io:read_string(Handle, Signed)),
-        ?assertEqual(ok, hb_beamr_io:write(Handle, Signed, <<"b">>)),
+        ?assertEqual(ok, hb_beamr_io:write(Handle, Signed, ["b"])),
         ?assertEqual({ok, <<"bar">>}, hb_beamr_io:read(Handle, Signed, 3)),
         ?assertEqual({ok, <<"bar">>}, hb_beamr_io:read(Handle, Address, 3))
     end).

@@ -37,6 +37,9 @@ pub enum Error {
     /// The instance has no such export, or it is of another kind.
     #[error("no exported {kind} {:?}", beginning(.name))]
     UnknownExport { name: String, kind: &'static str },
+    /// The instance has no memory or table with this index.
+    #[error("there is no {kind} {index}")]
+    UnknownIndex { index: u32, kind: &'static str },
     /// An argument is not what the callee's type asks for.
     #[error("{message}")]
     BadArgument { message: String },
@@ -69,6 +72,9 @@ pub enum Error {
     /// The call was cut short from outside.
     #[error("{0}")]
     Interrupted(Interruption),
+    /// A call before this one was cut short, and left its data half changed.
+    #[error("an earlier call was cut short ({0}): the instance needs a reset or a snapshot first")]
+    CutShort(Interruption),
     /// A limit set by the embedder, or one of the machine, was reached.
     #[error("limit of {limit} {what} exceeded (asked for {requested})")]
     Limit {

@@ -230,11 +230,15 @@ fn find(context: &mut Context<'_>, instance: usize, which: &MemorySelector) -> R
 }
 
 fn unknown(which: &MemorySelector) -> Error {
-    Error::UnknownExport {
-        name: match which {
-            MemorySelector::Index(index) => index.to_string(),
-            MemorySelector::Name(name) => name.clone(),
+    let kind = "memory";
+    match which {
+        MemorySelector::Index(index) => Error::UnknownIndex {
+            index: *index,
+            kind,
         },
-        kind: "memory",
+        MemorySelector::Name(name) => Error::UnknownExport {
+            name: name.clone(),
+            kind,
+        },
     }
 }

@@ -162,12 +162,20 @@ fn find(context: &mut Context<'_>, instance: usize, which: &TableSelector) -> Re
     };
     match instances::export(context, instance, name) {
         Some(Extern::Table(table)) => Ok(table),
-        _ => Err(Error::UnknownExport {
-            name: match which {
-                TableSelector::Index(index) => index.to_string(),
-                TableSelector::Name(name) => name.clone(),
-            },
-            kind: "table",
-        }),
+        _ => Err(unknown(which)),
+    }
+}
+
+fn unknown(which: &TableSelector) -> Error {
+    let kind = "table";
+    match which {
+        TableSelector::Index(index) => Error::UnknownIndex {
+            index: *index,
+            kind,
+        },
+        TableSelector::Name(name) => Error::UnknownExport {
+            name: name.clone(),
+            kind,
+        },
     }
 }

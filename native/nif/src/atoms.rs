@@ -134,6 +134,7 @@ rustler::atoms! {
     element,
     min,
     max,
+    index,
     index_type,
     page_size,
     shared,

@@ -27,7 +27,7 @@ use crate::error::{self, Failure};
 use crate::events;
 use crate::instance::{self, InstanceRes};
 use crate::module;
-use crate::store::{Outcome, Refusal, Suspension};
+use crate::store::{Entry, Outcome, Refusal, Suspension};
 use crate::term::{self, FuncRes};
 use crate::wasi;
 
@@ -93,13 +93,15 @@ pub fn make<'a>(
     });
     match prepared {
         Ok((instance, mut request, wasi)) => {
-            let outcome = instance.store.call(env, &instance, |coroutine| {
-                if let Some((world, mirrors)) = wasi.and_then(|wasi| wasi.take()) {
-                    request.wasi = world;
-                    instance.store.mirrors().add(instance.index, mirrors);
-                }
-                coroutine.instantiate(request)
-            });
+            let outcome = instance
+                .store
+                .call(env, &instance, Entry::Start, |coroutine| {
+                    if let Some((world, mirrors)) = wasi.and_then(|wasi| wasi.take()) {
+                        request.wasi = world;
+                        instance.store.mirrors().add(instance.index, mirrors);
+                    }
+                    coroutine.instantiate(request)
+                });
             answer(env, &instance, outcome)
         }
         Err(failure) => (atoms::error(), failure).encode(env),
@@ -264,9 +266,11 @@ fn begin<'a>(
     };
     let given = term::decode_args(args, &signature).and_then(|args| Ok((args, ration(fuel)?)));
     let (args, fuel) = given.inspect_err(|_| instance.store.decline(env, &instance))?;
-    let outcome = instance.store.call(env, &instance, |coroutine| {
-        coroutine.call(target, args, fuel)
-    });
+    let outcome = instance
+        .store
+        .call(env, &instance, Entry::Call, |coroutine| {
+            coroutine.call(target, args, fuel)
+        });
     Ok(answer(env, &instance, outcome))
 }
 

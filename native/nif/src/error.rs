@@ -164,6 +164,11 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
             info.put(atoms::kind(), atom(env, kind));
             atoms::unknown_export()
         }
+        Error::UnknownIndex { index, kind } => {
+            info.put(atoms::index(), *index);
+            info.put(atoms::kind(), atom(env, kind));
+            atoms::unknown_export()
+        }
         Error::BadArgument { .. } => atoms::bad_argument(),
         Error::Trap(trap) => {
             info.put(atoms::code(), atom(env, trap.code));
@@ -206,12 +211,14 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::OutOfFuel => atoms::out_of_fuel(),
         Error::Interrupted(Interruption::Timeout) => atoms::timeout(),
         Error::Interrupted(Interruption::Stopped) | Error::Stopped => atoms::stopped(),
-        Error::Interrupted(why) => {
+        Error::Interrupted(why) | Error::CutShort(why) => {
             info.put(
                 atoms::reason(),
                 match why {
+                    Interruption::Cancelled => atoms::cancelled(),
+                    Interruption::Timeout => atoms::timeout(),
                     Interruption::CallerDied => atoms::caller_died(),
-                    _ => atoms::cancelled(),
+                    Interruption::Stopped => atoms::stopped(),
                 },
             );
             atoms::interrupted()

@@ -245,6 +245,7 @@ impl SharedStore {
         self: &Arc<Self>,
         env: Env<'_>,
         instance: &ResourceArc<InstanceRes>,
+        entry: Entry,
         begin: impl FnOnce(&mut Coroutine) -> Step,
     ) -> Result<Outcome, Refusal> {
         let pid = env.pid();
@@ -274,7 +275,9 @@ impl SharedStore {
         ) {
             waiter.unwatch(env, instance);
         }
-        self.tally.calls.add(1);
+        if entry == Entry::Call {
+            self.tally.calls.add(1);
+        }
         drop(control);
         Ok(self.poll(env, instance, coroutine, begin))
     }
@@ -774,6 +777,14 @@ enum Turn {
     Kept,
 }
 
+/// How the guest is entered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// By what starts an instance.
+    Start,
+    Call,
+}
+
 /// What a call is waiting for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Suspension {
@@ -791,14 +802,7 @@ impl Control {
             return Err(Refusal::Error(Error::Stopped));
         }
         match self.interrupted {
-            Some(why) => Err(Refusal::Error(match why {
-                // That call timed out, or its instance was stopped; this one finds a store whose
-                // call was cut short.
-                Interruption::Timeout | Interruption::Stopped => {
-                    Error::Interrupted(Interruption::Cancelled)
-                }
-                why => Error::Interrupted(why),
-            })),
+            Some(why) => Err(Refusal::Error(Error::CutShort(why))),
             None => Ok(()),
         }
     }

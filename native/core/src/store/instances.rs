@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::{AsContextMut, Extern, Instance, Memory};
 
-use super::revive::{Begin, Origin, Start};
+use super::revive::{Begin, Initial, Origin, Start};
 use super::{Binding, Context, Functions, Instantiate, StoreData, frames, imports};
 use crate::error::{Error, Result};
 use crate::module::Module;
@@ -178,11 +178,15 @@ async fn begin(
 ) -> Result<()> {
     let start = match begin {
         Begin::Start => {
-            let Some(start) = module.layout().start else {
-                return Ok(());
+            let state = match module.layout().start {
+                None => Initial::Fresh,
+                Some(start) => {
+                    run(context, index, start).await?;
+                    let captured = snapshot::capture(context, index, Purpose::Sharing);
+                    captured.map(Arc::new).into()
+                }
             };
-            run(context, index, start).await?;
-            Start::from_result(snapshot::capture(context, index, Purpose::Sharing))
+            started(context, state)
         }
         Begin::State {
             state,
@@ -197,8 +201,8 @@ async fn begin(
                 context.data_mut().captured = Some(Arc::clone(&state));
             }
             match start {
-                None if module.layout().start.is_some() => Start::State(state),
-                None => Start::Fresh,
+                None if module.layout().start.is_some() => started(context, Initial::State(state)),
+                None => started(context, Initial::Fresh),
                 Some(start) => start,
             }
         }
@@ -207,6 +211,13 @@ async fn begin(
         origin.start = start;
     }
     Ok(())
+}
+
+fn started(context: &Context<'_>, state: Initial) -> Start {
+    Start {
+        state,
+        fuel: context.get_fuel().ok(),
+    }
 }
 
 /// Runs a function without parameters and results.

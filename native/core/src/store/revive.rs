@@ -25,18 +25,25 @@ pub enum Begin {
 
 /// What an instance is right after its start.
 #[derive(Clone)]
-pub enum Start {
+pub struct Start {
+    pub(super) state: Initial,
+    /// What is left of it then, where it is counted.
+    pub(super) fuel: Option<u64>,
+}
+
+#[derive(Clone)]
+pub(super) enum Initial {
     /// What instantiation makes it.
     Fresh,
     State(Arc<State>),
-    /// Its state could not be captured then.
+    /// It could not be captured then.
     Unknown(Error),
 }
 
-impl Start {
-    pub(super) fn from_result(captured: Result<State>) -> Self {
+impl From<Result<Arc<State>>> for Initial {
+    fn from(captured: Result<Arc<State>>) -> Self {
         match captured {
-            Ok(state) => Self::State(Arc::new(state)),
+            Ok(state) => Self::State(state),
             Err(error) => Self::Unknown(error),
         }
     }
@@ -60,7 +67,10 @@ impl Origin {
             imports: request.imports.clone(),
             unknown_imports: request.unknown_imports,
             wasi: request.wasi.clone(),
-            start: Start::Fresh,
+            start: Start {
+                state: Initial::Fresh,
+                fuel: None,
+            },
         }
     }
 }
@@ -161,26 +171,28 @@ impl Coroutine {
             start: Some(origin.start.clone()),
             snapshot,
         };
-        self.renew(origin, index, begin)
+        let fuel = self.fuel()?;
+        self.renew(origin, index, begin, fuel)
     }
 
-    /// As [`revive`](Self::revive), with the state right after the instance's start.
+    /// As [`revive`](Self::revive), with the state and the fuel right after the instance's start.
     ///
     /// # Errors
     /// As `revive`.
     pub fn restart(&mut self, instance: usize, index: usize) -> Result<Self> {
         let origin = self.origin(instance)?;
-        let begin = match &origin.start {
+        let begin = match &origin.start.state {
             // There is no start function, then.
-            Start::Fresh => Begin::Start,
-            Start::State(state) => Begin::State {
+            Initial::Fresh => Begin::Start,
+            Initial::State(state) => Begin::State {
                 state: Arc::clone(state),
                 start: Some(origin.start.clone()),
                 snapshot: None,
             },
-            Start::Unknown(error) => return Err(error.clone()),
+            Initial::Unknown(error) => return Err(error.clone()),
         };
-        self.renew(origin, index, begin)
+        let fuel = origin.start.fuel;
+        self.renew(origin, index, begin, fuel)
     }
 
     /// Has [`restart`](Self::restart) give the state that the instance has now.
@@ -190,11 +202,12 @@ impl Coroutine {
     pub fn mark_start(&mut self, instance: usize) -> Result<()> {
         let captured = self.capture(instance);
         self.visit(move |context| {
+            let fuel = context.get_fuel().ok();
             let state = instances::state_mut(context.data_mut(), instance);
             if let Some(origin) = state.and_then(|state| state.origin.as_mut()) {
-                origin.start = match captured {
-                    Ok(state) => Start::State(state),
-                    Err(error) => Start::Unknown(error),
+                origin.start = Start {
+                    state: captured.into(),
+                    fuel,
                 };
             }
             Ok(())
@@ -214,9 +227,15 @@ impl Coroutine {
         })
     }
 
-    fn renew(&mut self, origin: Origin, index: usize, begin: Begin) -> Result<Self> {
+    fn renew(
+        &mut self,
+        origin: Origin,
+        index: usize,
+        begin: Begin,
+        fuel: Option<u64>,
+    ) -> Result<Self> {
         let config = StoreConfig {
-            fuel: self.fuel()?,
+            fuel,
             ..self.config().clone()
         };
         let taken = self.take_given_up();

@@ -158,7 +158,30 @@ fn fuel_goes_on_from_what_is_left() {
     let left = guest.coroutine.fuel().expect("an answer");
     assert!(left.is_some_and(|left| left < 1_000));
     assert_eq!(guest.fork().coroutine.fuel().expect("an answer"), left);
-    assert_eq!(guest.restart().coroutine.fuel().expect("an answer"), left);
+}
+
+#[test]
+fn a_reset_brings_back_the_fuel_that_was_left_by_the_start() {
+    let engine = Engine::get(EngineConfig {
+        fuel: true,
+        ..EngineConfig::default()
+    });
+    let wat = r#"(module
+        (func $start (loop))
+        (func (export "endless") (loop $l (br $l)))
+        (start $start))"#;
+    let engine = engine.expect("an engine");
+    for (wat, whole) in [(wat, false), (&wat.replace("(start $start)", ""), true)] {
+        let module = Module::compile(&engine, wat.as_bytes()).expect("a module");
+        let mut guest = Guest::with_fuel(&Arc::new(module), 1_000);
+        let started = guest.coroutine.fuel().expect("an answer");
+        assert_eq!(started == Some(1_000), whole);
+        for _ in 0..2 {
+            assert!(matches!(guest.call("endless", &[]), Err(Error::OutOfFuel)));
+            guest = guest.fork().restart();
+            assert_eq!(guest.coroutine.fuel().expect("an answer"), started);
+        }
+    }
 }
 
 #[test]
