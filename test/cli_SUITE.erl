@@ -7,7 +7,7 @@
 -export([all/0, suite/0, groups/0, init_per_suite/1, end_per_suite/1]).
 -export([tells_its_versions/1, tells_what_there_is/1, refuses_what_makes_no_sense/1,
          runs_through_a_link_from_anywhere/1, says_that_its_library_is_missing/1,
-         runs_installed/1]).
+         runs_installed/1, reads_a_module_from_standard_input/1]).
 -export([run_hands_on_arguments_and_environment/1, run_hands_on_streams_and_status/1,
          run_reads_standard_input_byte_by_byte/1, run_reads_a_file_as_input/1,
          run_ends_at_limits/1, run_mounts_folders/1, run_needs_a_command/1]).
@@ -28,7 +28,7 @@ all() ->
 groups() ->
     [{command, [], [tells_its_versions, tells_what_there_is, refuses_what_makes_no_sense,
                     runs_through_a_link_from_anywhere, says_that_its_library_is_missing,
-                    runs_installed]},
+                    runs_installed, reads_a_module_from_standard_input]},
      {run, [], [run_hands_on_arguments_and_environment, run_hands_on_streams_and_status,
                 run_reads_standard_input_byte_by_byte, run_reads_a_file_as_input,
                 run_ends_at_limits, run_mounts_folders, run_needs_a_command]},
@@ -141,6 +141,21 @@ run_hands_on_arguments_and_environment(Config) ->
         command(filename:join(?config(bin, Config), "wasmbeam"),
                 ["run", "--env", "A=1=2", "--env=B", File, "--", "--help", "",
                  [$Z, $o, 16#eb]], "/", "", [{env, [{"B", "here"}]} | Config]).
+
+reads_a_module_from_standard_input(Config) ->
+    Image = filename:join(scratch(?FUNCTION_NAME, Config), "values.aot"),
+    Input = "<" ++ fixture("cli/values.wat", Config),
+    Run = fun(Args) ->
+        command(filename:join(?config(bin, Config), "wasmbeam"), Args, "/", Input, Config)
+    end,
+    {0, Out, <<>>} = Run(["inspect", "-"]),
+    contains(["exports"], Out),
+    {2, <<>>, Err} = Run(["compile", "-"]),
+    contains(["--output"], Err),
+    {0, <<>>, <<>>} = Run(["compile", "--output", Image, "-"]),
+    {ok, <<_/binary>>} = file:read_file(Image),
+    {1, <<>>, Unknown} = Run(["call", "-", "none"]),
+    contains(["unknown_export", "none"], Unknown).
 
 run_hands_on_streams_and_status(Config) ->
     %% A process's status has 8 bits.

@@ -933,8 +933,14 @@ fs_read(Instance, Path) ->
 %% @doc Writes a file, which is made or replaced; directories above it are made as needed. Instead
 %% of bytes it can be given a whole directory or a symbolic link, as in {@link fs_get/1}, which then
 %% replaces what is there.
--spec fs_write(instance(), path(), binary() | wasmbeam_wasi:tree() | {symlink, binary()}) ->
+-spec fs_write(instance(), path(), iodata() | wasmbeam_wasi:tree() | {symlink, binary()}) ->
     ok | {error, error_reason()}.
+fs_write(Instance, Path, Contents) when is_list(Contents) ->
+    try iolist_to_binary(Contents) of
+        Bytes -> fs_write(Instance, Path, Bytes)
+    catch
+        error:badarg -> bad_argument("bytes, as iodata", Contents)
+    end;
 fs_write(Instance, Path, Contents) ->
     at_path(Instance, Path, fun(Ref, P) -> wasmbeam_nif:fs_write(Ref, P, Contents) end).
 

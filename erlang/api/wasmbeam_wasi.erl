@@ -12,6 +12,7 @@
 %% A folder of the machine.
 -type mounted_tree() ::
     #{Name :: binary() => mounted_tree() | binary() | {symlink, Target :: binary()} | folder()}.
+-type text() :: binary() | string().
 -type input() :: fun((MaxBytes :: pos_integer()) -> {ok, binary()} | eof | again) | pid().
 -type output() ::
     inherit | capture | {capture, Limit :: non_neg_integer()} | fun((binary()) -> term())
@@ -23,10 +24,10 @@
 
 -type options() ::
     #{host => boolean(),
-      args => [binary()],
-      env => inherit | #{binary() => binary()} | [{binary(), binary()}],
+      args => [text()],
+      env => inherit | #{text() => text()} | [{text(), text()}],
       fs => mounted_tree() | folder(),
-      preopens => [(Name :: binary()) | {Name :: binary(), Path :: binary()}]
+      preopens => [(Name :: text()) | {Name :: text(), Path :: text()}] | #{Name :: text() => Path :: text()}
                 | wasmbeam_wasi_host:folders(),
       stdin => inherit | binary() | input(),
       stdout => output(),
@@ -215,12 +216,14 @@ option(random, _) -> {bad, "system, {seed, Integer} or a fun of arity 1"};
 option(quotas, Quotas) -> quotas(Quotas);
 option(_, _) -> unknown.
 
-args(Args) ->
-    case is_list(Args) andalso length_of(Args) of
+args(Given) ->
+    Expected = "a list of binaries or strings without zero bytes",
+    case is_list(Given) andalso length_of(Given) of
         Length when is_integer(Length) ->
-            strings(Args, {native, Args}, "a list of binaries without zero bytes");
+            Args = [text(Arg) || Arg <- Given],
+            strings(Args, {native, Args}, Expected);
         _ ->
-            {bad, "a list of binaries without zero bytes"}
+            {bad, Expected}
     end.
 
 length_of(List) ->
@@ -238,35 +241,59 @@ strings(Strings, Good, Expected) ->
             {bad, Expected}
     end.
 
+%% The bytes of a text that is given as a string.
+text([]) -> <<>>;
+text(Text) when is_list(Text) -> wasmbeam_name:binary(Text);
+text(Text) -> Text.
+
 is_string(Bytes) ->
     is_binary(Bytes) andalso binary:match(Bytes, <<0>>) =:= nomatch.
 
 env(Env) when is_map(Env) ->
-    env(lists:sort(maps:to_list(Env)));
+    env(sorted(Env));
 env(Env) ->
-    Expected = "a map or list of pairs of binaries without zero bytes, names without =",
-    IsPair = fun
-        ({Name, Value}) when is_binary(Name), is_binary(Value) ->
-            Name =/= <<>> andalso binary:match(Name, <<"=">>) =:= nomatch;
-        (_) ->
-            false
+    Expected = "a map or list of pairs of binaries or strings without zero bytes, names without =",
+    Read = fun(Variable) ->
+        case texts(Variable) of
+            {Name, Value} when is_binary(Name), is_binary(Value), Name =/= <<>> ->
+                binary:match(Name, <<"=">>) =:= nomatch andalso {true, {Name, Value}};
+            _ ->
+                false
+        end
     end,
-    case is_list(Env) andalso is_integer(length_of(Env)) andalso lists:all(IsPair, Env) of
-        true -> strings([<<Name/binary, $=, Value/binary>> || {Name, Value} <- Env],
-                        {native, Env}, Expected);
-        false -> {bad, Expected}
+    case all(Read, Env) of
+        {ok, Pairs} -> strings([<<Name/binary, $=, Value/binary>> || {Name, Value} <- Pairs],
+                               {native, Pairs}, Expected);
+        error -> {bad, Expected}
     end.
 
+preopens(Preopens) when is_map(Preopens) ->
+    preopens(sorted(Preopens));
 preopens(Preopens) ->
-    Pair = fun
-        ({Name, Path}) when is_binary(Name), is_binary(Path) -> {true, {Name, Path}};
-        (Name) when is_binary(Name) -> {true, {Name, Name}};
-        (_) -> false
+    Read = fun(Preopen) ->
+        case texts(Preopen) of
+            {Name, Path} when is_binary(Name), is_binary(Path) -> {true, {Name, Path}};
+            Name when is_binary(Name) -> {true, {Name, Name}};
+            _ -> false
+        end
     end,
-    Length = is_list(Preopens) andalso length_of(Preopens),
-    case is_integer(Length) andalso lists:filtermap(Pair, Preopens) of
-        Pairs when length(Pairs) =:= Length -> {native, Pairs};
-        _ -> {bad, "a list of names, or of pairs of a name and a path, as binaries"}
+    case all(Read, Preopens) of
+        {ok, Pairs} -> {native, Pairs};
+        error -> {bad, "names, or pairs of a name and a path, in a list or a map"}
+    end.
+
+sorted(Map) ->
+    lists:sort([texts(Pair) || Pair <- maps:to_list(Map)]).
+
+texts({Name, Value}) -> {text(Name), text(Value)};
+texts(Name) -> text(Name).
+
+%% What is read from all elements of a list, if it can be.
+all(Read, List) ->
+    Length = is_list(List) andalso length_of(List),
+    case is_integer(Length) andalso lists:filtermap(Read, List) of
+        Found when length(Found) =:= Length -> {ok, Found};
+        _ -> error
     end.
 
 output(capture) ->

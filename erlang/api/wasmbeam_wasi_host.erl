@@ -7,8 +7,8 @@
 
 -type access() :: ro | rw.
 -type folders() ::
-    [{Name :: binary(), Path :: file:name_all(), access()}]
-    | #{Name :: binary() => {dir, Path :: file:name_all(), access()}}.
+    [{Name :: binary() | string(), Path :: file:name_all(), access()}]
+    | #{Name :: binary() | string() => {dir, Path :: file:name_all(), access()}}.
 %% Folders of the machine, and the names that the guest knows them by.
 
 %% @doc Folders with their whole paths.
@@ -36,6 +36,11 @@ all([Folder | Rest], Read) ->
 all(_, _) ->
     error.
 
+folder({Name, Path, Access}) when is_list(Name) ->
+    case wasmbeam_name:binary(Name) of
+        Binary when is_binary(Binary) -> folder({Binary, Path, Access});
+        _ -> error
+    end;
 folder({Name, Path, Access}) when is_binary(Name), Access =:= ro orelse Access =:= rw ->
     case path(Path) of
         {ok, Bytes} -> {ok, {Name, Bytes, Access}};

@@ -30,6 +30,8 @@ optimize(_) -> {error, "none, speed or size"}.
 
 %% @doc Compiles it.
 -spec run(wasmbeam_cli_options:options(), [string()]) -> wasmbeam_cli:outcome().
+run(Options, ["-"]) when not is_map_key(output, Options) ->
+    {usage, "needs --output for a module from standard input"};
 run(Options, Args) ->
     wasmbeam_cli_file:with(Args, fun(File, Bytes) ->
         ok = wasmbeam_cli_file:use_key(Options),

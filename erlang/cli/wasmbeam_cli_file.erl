@@ -14,8 +14,10 @@ with([File], Fun) when File =/= "--" ->
 with(_, _Fun) ->
     {usage, "needs one FILE"}.
 
-%% @doc The bytes of a file.
+%% @doc The bytes of a file, or of standard input for `-'.
 -spec read(file:name_all()) -> {ok, binary()} | {error, wasmbeam:error_reason()}.
+read("-") ->
+    read("/dev/stdin");
 read(Path) ->
     case file:read_file(Path) of
         {ok, Bytes} -> {ok, Bytes};

@@ -35,7 +35,7 @@ files_are_read_written_listed_and_removed_test() ->
     ?assertEqual({ok, [<<"a">>, <<"d">>]}, wasmbeam:fs_list(I, "/")),
     ?assertEqual({ok, [<<"b">>, <<"e">>, <<"l">>]}, wasmbeam:fs_list(I, "d")),
     ?assertEqual({ok, <<0, 255>>}, wasmbeam:fs_read(I, "d/l")),
-    ?assertEqual(ok, wasmbeam:fs_write(I, "ü/ö", <<"new">>)),
+    ?assertEqual(ok, wasmbeam:fs_write(I, "ü/ö", [<<"ne">>, "w"])),
     ?assertEqual({ok, <<"new">>}, wasmbeam:fs_read(I, <<"ü/ö"/utf8>>)),
     ?assertEqual(ok, wasmbeam:fs_write(I, "a", #{<<"now">> => <<"a folder">>})),
     ?assertEqual({ok, <<"a folder">>}, wasmbeam:fs_read(I, "a/now")),
@@ -86,7 +86,7 @@ what_is_no_path_or_no_file_is_a_bad_argument_test() ->
     [?assertMatch({error, {bad_argument, _}}, Answer)
      || Answer <- [wasmbeam:fs_read(I, a), wasmbeam:fs_read(I, [a]), wasmbeam:fs_read(I, [$a | $b]),
                    wasmbeam:fs_read(I, [-1]), wasmbeam:fs_read(I, #{}),
-                   wasmbeam:fs_write(I, "a", "text"), wasmbeam:fs_write(I, "a", #{a => <<>>}),
+                   wasmbeam:fs_write(I, "a", [text]), wasmbeam:fs_write(I, "a", #{a => <<>>}),
                    wasmbeam:fs_write(I, a, <<>>), wasmbeam:fs_put(I, <<"file">>),
                    wasmbeam:fs_put(I, #{<<"a">> => 1}), wasmbeam:fs_get(I, 1)]],
     [?assertMatch({error, {bad_argument, _}}, wasmbeam:fs_get(Other))

@@ -65,6 +65,7 @@ folders_have_names_test() ->
     with(#{"one/a" => <<"1">>, "two/b" => <<"2">>}, fun(Folder) ->
         In = fun(Name) -> filename:join(Folder, Name) end,
         Forms = [[{<<"first">>, In("one"), ro}, {<<"second">>, list_to_binary(In("two")), ro}],
+                 [{"first", In("one"), ro}, {"second", In("two"), ro}],
                  #{<<"first">> => {dir, In("one"), ro}, <<"second">> => {dir, In("two"), ro}}],
         [begin
              Guest = guest(#{preopens => Preopens}),
@@ -465,7 +466,7 @@ odd_options_are_told_test() ->
            {quotas, #{host => true, quotas => #{bytes => 1, descriptors => 10}}}]
         ++ [{preopens, #{host => true, preopens => Preopens}}
             || Preopens <- [<<"/">>, [<<"/">>], [{<<"/">>, <<"/tmp">>}], [{<<"/">>, <<"/tmp">>, rwx}],
-                            [{<<255>>, <<"/tmp">>, ro}], [{"/", <<"/tmp">>, ro}], [{<<"/">>, tmp, ro}],
+                            [{<<255>>, <<"/tmp">>, ro}], [{[root], <<"/tmp">>, ro}], [{<<"/">>, tmp, ro}],
                             [{<<"/">>, <<"/tmp">>, ro} | more], #{<<"/">> => <<"/tmp">>},
                             #{<<"/">> => {dir, <<"/tmp">>, all}}, [{<<"/">>, <<"/tmp", 0>>, ro}],
                             [{<<"/">>, <<"/etc/passwd">>, ro}]]],

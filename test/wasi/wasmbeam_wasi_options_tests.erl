@@ -11,13 +11,13 @@ start(Wasi) ->
 odd_values_name_their_option_test() ->
     Long = binary:copy(<<"x">>, 1 bsl 20),
     Cases = [
-        {args, [args, <<"a">>, [a], ["a"], [<<"a", 0>>], [<<"a">> | b], #{}, [Long]]},
+        {args, [args, <<"a">>, "a", [a], [[a]], ["a\0"], [<<"a", 0>>], [<<"a">> | b], #{}, [Long]]},
         {env, [env, [a], [{a, <<>>}], [{<<>>, <<>>}], [{<<"a=">>, <<>>}], [{<<"a">>, <<0>>}],
-               #{<<"a">> => 1}, [{<<"a">>, <<>>} | b], #{<<"a">> => Long}]},
+               #{<<"a">> => 1}, #{"a=" => "b"}, #{"a" => [b]}, [{<<"a">>, <<>>} | b], #{<<"a">> => Long}]},
         {fs, [fs, [], <<>>, #{a => <<>>}, #{<<"a">> => a}, #{<<"a/b">> => <<>>}, #{<<>> => <<>>},
               #{<<"..">> => #{}}, #{<<"a">> => {symlink, a}}, #{<<"a">> => {link, <<"b">>}},
               #{<<"a">> => {symlink, <<0>>}}, #{<<255>> => <<>>}, deep(400), deep(290)]},
-        {preopens, [<<"/">>, [a], [{<<"a">>}], [<<"a">> | b], [<<"a", 0>>], [{<<"a">>, b}]]},
+        {preopens, [<<"/">>, "/", [a], #{<<"/">> => a}, [{<<"a">>}], [<<"a">> | b], [<<"a", 0>>], [{<<"a">>, b}]]},
         {stdin, [stdin, "text", fun() -> eof end, 1]},
         {stdout, [stdout, {capture, -1}, {capture, all}, {self()}, fun(_, _) -> ok end, <<>>]},
         {stderr, [stderr, {capture, 1 bsl 64}, {pid, self()}]},
@@ -66,28 +66,39 @@ strings(Guest, Kind) ->
 
 arguments_arrive(Width) ->
     Guest = wasmbeam_wasi_guest:start(Width, #{args => [<<"prog">>, <<>>, <<"ü"/utf8>>]}),
-    ?assertEqual({3, [<<"prog">>, <<>>, <<"ü"/utf8>>, <<>>]}, strings(Guest, "args")).
+    ?assertEqual({3, [<<"prog">>, <<>>, <<"ü"/utf8>>, <<>>]}, strings(Guest, "args")),
+    Strings = wasmbeam_wasi_guest:start(Width, #{args => ["prog", "", "ü"]}),
+    ?assertEqual({3, [<<"prog">>, <<>>, <<"ü"/utf8>>, <<>>]}, strings(Strings, "args")).
 
 the_environment_arrives_in_order(Width) ->
     List = wasmbeam_wasi_guest:start(Width, #{env => [{<<"B">>, <<"1=2">>}, {<<"A">>, <<>>}]}),
     ?assertEqual({2, [<<"B=1=2">>, <<"A=">>, <<>>]}, strings(List, "environ")),
     Map = wasmbeam_wasi_guest:start(Width, #{env => #{<<"B">> => <<"1">>, <<"A">> => <<"2">>}}),
-    ?assertEqual({2, [<<"A=2">>, <<"B=1">>, <<>>]}, strings(Map, "environ")).
+    ?assertEqual({2, [<<"A=2">>, <<"B=1">>, <<>>]}, strings(Map, "environ")),
+    Strings = wasmbeam_wasi_guest:start(Width, #{env => [{"B", "1"}, {<<"A">>, ""}]}),
+    ?assertEqual({2, [<<"B=1">>, <<"A=">>, <<>>]}, strings(Strings, "environ")).
 
 preopens_are_descriptors_from_3_on(Width) ->
     Tree = #{<<"in">> => #{<<"x">> => <<"1">>}},
     Guest = wasmbeam_wasi_guest:start(Width, #{fs => Tree,
                                                preopens => [{<<"data">>, <<"in">>}, <<"/out">>]}),
-    Name = fun(Fd) ->
-        ok(Guest, "fd_prestat_get", [Fd, 0]),
-        Size = get_size(Guest, Width div 8),
-        ok(Guest, "fd_prestat_dir_name", [Fd, 64, Size]),
-        get(Guest, 64, Size)
-    end,
-    ?assertEqual([<<"data">>, <<"/out">>], [Name(3), Name(4)]),
+    ?assertEqual([<<"data">>, <<"/out">>], preopened(Guest, Width)),
+    Strings = wasmbeam_wasi_guest:start(Width, #{fs => Tree, preopens => [{"data", "in"}, "/out"]}),
+    ?assertEqual([<<"data">>, <<"/out">>], preopened(Strings, Width)),
+    Map = wasmbeam_wasi_guest:start(Width, #{fs => Tree, preopens => #{<<"data">> => <<"in">>,
+                                                                       "/out" => "out"}}),
+    ?assertEqual([<<"/out">>, <<"data">>], preopened(Map, Width)),
     ?assertEqual(8, errno(Guest, "fd_prestat_get", [5, 0])),
     ?assertMatch({ok, _}, open(Guest, <<"x">>, 0)),
     ?assertMatch({ok, #{<<"out">> := #{}}}, wasmbeam:fs_get(map_get(instance, Guest))).
+
+preopened(Guest, Width) ->
+    [begin
+         ok(Guest, "fd_prestat_get", [Fd, 0]),
+         Size = get_size(Guest, Width div 8),
+         ok(Guest, "fd_prestat_dir_name", [Fd, 64, Size]),
+         get(Guest, 64, Size)
+     end || Fd <- [3, 4]].
 
 time(Guest, Id) ->
     ok(Guest, "clock_time_get", [Id, 0, 8]),
