@@ -1,6 +1,6 @@
 # The two commands to know: make demo, make test.
 .POSIX:
-.PHONY: demo test test-otp setup build cli install spec wasi-tests soak memcheck bench fuzz lint clean help
+.PHONY: demo test test-otp setup build cli install docs spec wasi-tests soak memcheck bench fuzz lint clean help
 
 PREFIX = /usr/local
 
@@ -29,6 +29,10 @@ install: cli ## the command, to PREFIX/bin and PREFIX/lib (default /usr/local)
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/wasmbeam"
 	install -m 755 _build/default/bin/wasmbeam "$(DESTDIR)$(PREFIX)/bin/"
 	install -m 755 _build/default/bin/wasmbeam_nif.so "$(DESTDIR)$(PREFIX)/lib/wasmbeam/"
+
+docs: build ## the reference: doc/index.html, and what h/1 and h/2 show in a shell
+	rebar3 edoc
+	$(RUN) scripts/chunks.escript _build/default/lib/wasmbeam
 
 spec: build ## the WebAssembly test suite in the folder DIR
 	@test -n "$(DIR)" || { echo "usage: make spec DIR=folder" >&2; exit 2; }

@@ -1022,8 +1022,8 @@ at_path(Instance, Path, Access) ->
         false -> bad_argument("a path, as a binary or string", Path)
     end.
 
-%% @doc Renders an error for people.
--spec format_error(error_reason() | {error, error_reason()}) -> binary().
+%% @doc Renders an error for people: any that a function here or of `hb_beamr' answers.
+-spec format_error(error_reason() | wasmbeam_error:failure()) -> binary().
 format_error(Error) ->
     wasmbeam_error:format(Error).
 

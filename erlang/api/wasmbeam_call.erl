@@ -228,10 +228,18 @@ fail(Failure, #call{instance = {_, Ref, _}} = Call) ->
     Step = again(fun() -> wasmbeam_nif:import_fail(Ref) end),
     loop(Step, Call#call{failure = Failure}).
 
-failure(Class, Reason, Stack, #{module := Module, name := Name}) ->
+failure(error, {bad_results, {_, #{message := Wrong}}} = Reason, [], Context) ->
+    #{module := Module, name := Name} = Context,
+    Message = io_lib:format("the function of import ~ts.~ts gave wrong results: ~ts",
+                            [Module, Name, Wrong]),
+    import_failed(Message, error, Reason, [], Context);
+failure(Class, Reason, Stack, #{module := Module, name := Name} = Context) ->
     %% The reason may hold the errors of calls in calls in calls, each with a message of this kind.
     Message = io_lib:format("the function of import ~ts.~ts failed: ~0tp:~0tP",
                             [Module, Name, Class, Reason, 15]),
+    import_failed(Message, Class, Reason, Stack, Context).
+
+import_failed(Message, Class, Reason, Stack, #{module := Module, name := Name}) ->
     wasmbeam_error:reason(import_failed, Message,
                           #{module => Module, name => Name, class => Class, reason => Reason,
                             stacktrace => Stack}).

@@ -3,6 +3,14 @@
 
 -export([reason/2, reason/3, bad_argument/2, normalize/1, format/1]).
 
+-export_type([failure/0]).
+
+-type failure() ::
+    {error, wasmbeam:error_reason() | Word :: atom()}
+    | {error, wasmbeam:error_reason(), State :: term()}
+    | {error, Class :: error | exit | throw, Reason :: term(), Stack :: [term()], State :: term()}.
+%% The last two are those of `hb_beamr:call/4' and longer ones.
+
 %% How much of a term is worth showing.
 -define(DEPTH, 40).
 
@@ -36,9 +44,16 @@ normalize(Answer) ->
     Answer.
 
 %% @doc Renders an error for people.
--spec format(wasmbeam:error_reason() | {error, wasmbeam:error_reason()}) -> binary().
+-spec format(wasmbeam:error_reason() | failure()) -> binary().
 format({error, {_Class, _Info} = Reason}) ->
     format(Reason);
+format({error, Word}) when is_atom(Word) ->
+    atom_to_binary(Word, utf8);
+format({error, Reason, _State}) ->
+    format(Reason);
+format({error, Class, Reason, Stack, _State}) ->
+    Message = io_lib:format("the import fun failed: ~0tp:~0tP", [Class, Reason, ?DEPTH]),
+    format(reason(import_failed, Message, #{stacktrace => Stack}));
 format({Class, #{message := Message} = Info}) ->
     Details = [detail(Key, Value) || {Key, Value} <- lists:sort(maps:to_list(Info)),
                                      Key =/= message, Key =/= backtrace],

@@ -98,3 +98,16 @@ the_message_names_what_is_missing_test() ->
 instance() ->
     wasmbeam_fixture:start(wasmbeam_fixture:source("calls"), #{imports => #{<<"env">> => #{
         <<"ask">> => fun([N]) -> error({because, N}) end}}}).
+
+the_failures_of_hb_beamr_are_shown_too_test() ->
+    {ok, Handle, _, _} = hb_beamr:start(<<"(module (import \"a\" \"f\" (func $f))
+        (func (export \"ask\") (call $f)) (func (export \"trap\") unreachable))">>),
+    Shows = fun(Text, Failure) ->
+        ?assertMatch({_, _}, binary:match(wasmbeam:format_error(Failure), Text))
+    end,
+    Shows(<<"trap: ">>, hb_beamr:call(Handle, "trap", [])),
+    Shows(<<"trap: ">>, hb_beamr:call(Handle, "trap", [], fun hb_beamr:stub/3, state)),
+    Shows(<<"import_failed: the import fun failed: throw:why">>,
+          hb_beamr:call(Handle, "ask", [], fun(_, _, _) -> throw(why) end, state)),
+    Shows(<<"malloc_failed">>, {error, malloc_failed}),
+    ok = hb_beamr:stop(Handle).

@@ -68,6 +68,16 @@ a_wrong_result_is_named_by_its_position_test() ->
     ?assertMatch(#{position := 2, expected := <<"f32">>, value := x,
                    message := <<"result 2: expected f32">>}, Info).
 
+the_message_about_wrong_results_tells_what_is_wrong_test() ->
+    Message = fun(Results) ->
+        {error, {import_failed, #{message := Text}}} = call_g(fun(_) -> Results end, [1, 2]),
+        Text
+    end,
+    ?assertEqual(<<"the function of import env.f gave wrong results: result 2: expected f32">>,
+                 Message([1, x])),
+    ?assertEqual(<<"the function of import env.f gave wrong results: expected a list of 2 results">>,
+                 Message(7)).
+
 a_reference_of_the_wrong_type_fails_the_call_test() ->
     Values = wasmbeam_fixture:start(wasmbeam_fixture:source("values")),
     {ok, [Foreign]} = wasmbeam:call(Values, <<"ref_add">>, []),

@@ -42,16 +42,31 @@ the_reference_is_made_of_every_module_without_warnings_test_() ->
                                     not filelib:is_regular(filename:join(Dir, Module ++ ".html"))])
     end}.
 
+a_shell_shows_the_reference_test_() ->
+    {timeout, 120, fun() ->
+        Lib = code:lib_dir(wasmbeam),
+        ?assertEqual({0, <<>>}, escript(["scripts/chunks.escript", Lib])),
+        {ok, {docs_v1, _, erlang, _, _, _, Functions}} = code:get_doc(wasmbeam),
+        ?assertMatch({_, _, _, #{<<"en">> := [_ | _]}, _},
+                     lists:keyfind({function, stop, 1}, 1, Functions)),
+        Modules = [filename:basename(File, ".erl") || File <- filelib:wildcard("erlang/**/*.erl")],
+        ?assertEqual([], [Module || Module <- Modules, not filelib:is_regular(
+            filename:join([Lib, "doc", "chunks", Module ++ ".chunk"]))])
+    end}.
+
 the_demo_ends_as_expected_test_() ->
     {timeout, 120, fun() ->
-        Libs = filename:dirname(code:lib_dir(wasmbeam)),
-        Port = open_port({spawn_executable, os:find_executable("escript")},
-                         [{args, ["examples/demo.escript"]}, {env, [{"ERL_LIBS", Libs}]},
-                          exit_status, stderr_to_stdout, binary]),
-        {Status, Output} = output(Port, []),
+        {Status, Output} = escript(["examples/demo.escript"]),
         ?assertEqual({0, match}, {Status, re:run(Output, "Everything was as expected",
                                                  [{capture, none}])}, Output)
     end}.
+
+escript(Args) ->
+    Libs = filename:dirname(code:lib_dir(wasmbeam)),
+    Port = open_port({spawn_executable, os:find_executable("escript")},
+                     [{args, Args}, {env, [{"ERL_LIBS", Libs}]}, exit_status, stderr_to_stdout,
+                      binary]),
+    output(Port, []).
 
 output(Port, Output) ->
     receive

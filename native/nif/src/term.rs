@@ -160,7 +160,8 @@ pub fn decode_list<'a>(
     types: &[ValType],
     what: &'static str,
 ) -> Result<Vec<Value>, Failure<'a>> {
-    let wrong = || Failure::bad(format!("a list of {} {what}s", types.len()), list);
+    let plural = if types.len() == 1 { "" } else { "s" };
+    let wrong = || Failure::bad(format!("a list of {} {what}{plural}", types.len()), list);
     if list.list_length().map_err(|_| wrong())? != types.len() {
         return Err(wrong());
     }
