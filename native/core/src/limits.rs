@@ -177,6 +177,18 @@ fn grow(share: &mut Share, growth: u64, limit: u64, what: &'static str) -> Resul
     Ok(growth)
 }
 
+/// Whether wasmtime had asked for permission of a growth that has failed. What no memory or table
+/// could ever be it refuses without asking, which its message tells only: nothing was counted then,
+/// and what was counted before is not to be taken back.
+fn was_asked_about(failure: &wasmtime::Error) -> bool {
+    const UNASKED: [&str; 2] = [
+        "memory growth exceeds memory type's limits",
+        "overflow calculating new table size",
+    ];
+    let message = failure.to_string();
+    !UNASKED.contains(&message.as_str())
+}
+
 fn on_node(what: &'static str, exceeded: &Exceeded) -> Error {
     Error::NodeLimit {
         what,
@@ -201,9 +213,11 @@ impl ResourceLimiter for Limiter {
         Ok(self.permit(grown))
     }
 
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.memory.shrink(std::mem::take(&mut self.last_growth));
-        self.publish();
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if was_asked_about(&error) {
+            self.memory.shrink(std::mem::take(&mut self.last_growth));
+            self.publish();
+        }
         Ok(())
     }
 
@@ -222,10 +236,12 @@ impl ResourceLimiter for Limiter {
         Ok(self.permit(grown))
     }
 
-    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.table_elements
-            .shrink(std::mem::take(&mut self.last_growth));
-        self.publish();
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if was_asked_about(&error) {
+            self.table_elements
+                .shrink(std::mem::take(&mut self.last_growth));
+            self.publish();
+        }
         Ok(())
     }
 

@@ -121,6 +121,42 @@ fn a_refused_growth_is_not_counted() {
 }
 
 #[test]
+fn a_growth_beyond_what_any_memory_can_have_takes_nothing_back() {
+    // With pages of one byte there are sizes that the engine refuses before it asks.
+    let mut guest = Guest::limited(
+        r#"(module
+            (memory $bytes 1 (pagesize 1))
+            (memory $pages 1)
+            (func (export "grow_pages") (param i32) (result i32)
+                (memory.grow $pages (local.get 0)))
+            (func (export "grow_bytes") (param i32) (result i32)
+                (memory.grow $bytes (local.get 0))))"#,
+        memory(4 * PAGE),
+    )
+    .unwrap();
+    assert_eq!(guest.int("grow_pages", &[Value::I32(2)]), 1);
+    assert_eq!(guest.int("grow_bytes", &[Value::I32(-1)]), -1);
+    assert_eq!(guest.store.gauge().memory(), 3 * PAGE + 1);
+    assert_eq!(guest.int("grow_pages", &[Value::I32(1)]), -1);
+}
+
+#[test]
+fn a_growth_beyond_what_any_table_can_have_takes_nothing_back() {
+    let mut guest = Guest::limited(
+        r#"(module
+            (table i64 1 externref)
+            (func (export "grow") (param i64) (result i64)
+                (table.grow (ref.null extern) (local.get 0))))"#,
+        elements(5),
+    )
+    .unwrap();
+    assert_eq!(guest.int("grow", &[Value::I64(3)]), 1);
+    assert_eq!(guest.int("grow", &[Value::I64(-1)]), -1);
+    assert_eq!(guest.store.gauge().table_elements(), 4);
+    assert_eq!(guest.int("grow", &[Value::I64(2)]), -1);
+}
+
+#[test]
 fn the_gauge_shows_the_memory_of_all_instances() {
     let mut guest = Guest::new(GROWING);
     assert_eq!(guest.store.gauge().memory(), PAGE);
