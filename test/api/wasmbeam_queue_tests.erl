@@ -65,19 +65,12 @@ everyone_in_the_line_of_an_interrupted_instance_is_told_test() ->
 everyone_in_the_line_is_told_though_those_before_live_on_test() ->
     I = start(#{}),
     First = {Pid, _} = at_gate(I),
-    Test = self(),
-    Living = [begin
-                  P = spawn_link(fun() ->
-                      Test ! {told, self(), wasmbeam:call(I, <<"answer">>, [])},
-                      receive stop -> ok end
-                  end),
-                  in_line(I, Place),
-                  P
-              end || Place <- [1, 2, 3]],
+    Living = [living(I, Place, fun() -> wasmbeam:call(I, <<"answer">>, []) end)
+              || Place <- [1, 2, 3]],
     ok = wasmbeam:cancel(I),
     wasmbeam_fixture:open(Pid),
     ?assertMatch({error, {interrupted, _}}, wasmbeam_fixture:result(First)),
-    [receive {told, P, Answer} -> ?assertMatch({error, {interrupted, _}}, Answer) end || P <- Living],
+    [?assertMatch({error, {interrupted, _}}, told(P)) || P <- Living],
     [P ! stop || P <- Living].
 
 everyone_in_the_line_of_a_stopped_instance_is_told_test() ->
@@ -93,14 +86,53 @@ those_who_wait_for_a_stopped_instance_of_a_shared_store_are_told_test() ->
     {ok, J} = wasmbeam:start(<<"(module (func (export \"two\") (result i32) i32.const 2))">>,
                              #{store => I}),
     First = {Pid, _} = at_gate(I),
-    Doomed = spawn_link_call(J, <<"two">>),
-    in_line(I, 1),
+    Doomed = living(I, 1, fun() -> wasmbeam:call(J, <<"two">>, []) end),
     Other = enqueue(I, <<"answer">>, [], #{}, 2),
     ok = wasmbeam:stop(J),
     wasmbeam_fixture:open(Pid),
     ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
-    receive {told, Doomed, Answer} -> ?assertMatch({error, {stopped, _}}, Answer) end,
+    ?assertMatch({error, {stopped, _}}, told(Doomed)),
     ?assertEqual({ok, [42]}, wasmbeam_fixture:result(Other)).
+
+those_who_wait_to_reset_a_stopped_instance_of_a_shared_store_make_room_test() ->
+    I = start(#{}),
+    {ok, J} = wasmbeam:start(<<"(module)">>, #{store => I}),
+    First = {Pid, _} = at_gate(I),
+    Doomed = living(I, 1, fun() -> wasmbeam:reset(J) end),
+    Other = enqueue(I, <<"answer">>, [], #{}, 2),
+    ok = wasmbeam:stop(J),
+    wasmbeam_fixture:open(Pid),
+    ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
+    ?assertMatch({error, {stopped, _}}, told(Doomed)),
+    ?assertEqual({ok, [42]}, wasmbeam_fixture:result(Other)).
+
+those_whose_exporter_stops_while_they_wait_to_start_make_room_test() ->
+    I = start(#{}),
+    {ok, J} = wasmbeam:start(<<"(module (func (export \"two\")))">>, #{store => I}),
+    First = {Pid, _} = at_gate(I),
+    Importer = <<"(module (import \"j\" \"two\" (func)))">>,
+    Doomed = living(I, 1, fun() ->
+        wasmbeam:start(Importer, #{imports => #{<<"j">> => J}})
+    end),
+    Other = enqueue(I, <<"answer">>, [], #{}, 2),
+    ok = wasmbeam:stop(J),
+    wasmbeam_fixture:open(Pid),
+    ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
+    ?assertMatch({error, {stopped, _}}, told(Doomed)),
+    ?assertEqual({ok, [42]}, wasmbeam_fixture:result(Other)).
+
+those_who_cannot_have_the_state_of_an_interrupted_instance_make_room_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    Waiting = [living(I, Place, fun() -> Take(I) end)
+               || {Place, Take} <- [{1, fun wasmbeam:serialize/1}, {2, fun wasmbeam:fork/1}]],
+    Reset = living(I, 3, fun() -> wasmbeam:reset(I) end),
+    ok = wasmbeam:cancel(I),
+    wasmbeam_fixture:open(Pid),
+    ?assertMatch({error, {interrupted, _}}, wasmbeam_fixture:result(First)),
+    [?assertMatch({error, {interrupted, _}}, told(P)) || P <- Waiting],
+    ?assertEqual(ok, told(Reset)),
+    ?assertEqual({ok, [42]}, wasmbeam:call(I, <<"answer">>, [])).
 
 calls_by_table_index_do_not_keep_each_other_waiting_test() ->
     I = start(#{}),
@@ -112,12 +144,12 @@ calls_by_table_index_do_not_keep_each_other_waiting_test() ->
 a_wrong_call_by_table_index_makes_room_for_the_next_test() ->
     I = start(#{on_interrupt => keep}),
     First = spinning(I),
-    Wrong = [spawn_link_call(I, {table_index, Index}, Args, Place)
+    Wrong = [living(I, Place, fun() -> wasmbeam:call(I, {table_index, Index}, Args) end)
              || {Place, Index, Args} <- [{1, 0, [too, many]}, {2, 7, []}]],
     Right = enqueue(I, {table_index, 0}, [], #{}, 3),
     ok = wasmbeam:cancel(I),
     ?assertMatch({error, {interrupted, _}}, wasmbeam_fixture:result(First)),
-    [receive {told, P, Answer} -> ?assertMatch({Class, {error, {Class, _}}}, {Class, Answer}) end
+    [?assertMatch({Class, {error, {Class, _}}}, {Class, told(P)})
      || {P, Class} <- lists:zip(Wrong, [bad_argument, trap])],
     ?assertEqual({ok, [42]}, wasmbeam_fixture:result(Right)).
 
@@ -168,21 +200,18 @@ enqueue(I, Function, Args, Options, Place) ->
 in_line(I, Length) ->
     wasmbeam_fixture:await(fun() -> #{queue_length := L} = wasmbeam:info(I), L =:= Length end).
 
-spawn_link_call(I, Function) ->
-    Test = self(),
-    spawn_link(fun() ->
-        Test ! {told, self(), wasmbeam:call(I, Function, [])},
-        receive stop -> ok end
-    end).
-
-spawn_link_call(I, Function, Args, Place) ->
+%% A process that waits in line, and lives on when it has been told its answer.
+living(I, Place, Ask) ->
     Test = self(),
     Pid = spawn_link(fun() ->
-        Test ! {told, self(), wasmbeam:call(I, Function, Args)},
+        Test ! {told, self(), Ask()},
         receive stop -> ok end
     end),
     in_line(I, Place),
     Pid.
+
+told(Pid) ->
+    receive {told, Pid, Answer} -> Answer end.
 
 start(Options) ->
     wasmbeam_fixture:start(

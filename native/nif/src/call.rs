@@ -104,7 +104,13 @@ pub fn make<'a>(
                 });
             answer(env, &instance, outcome)
         }
-        Err(failure) => (atoms::error(), failure).encode(env),
+        Err(failure) => {
+            // What it imports from may have been stopped while it waited in line.
+            if let Ok(instance) = instance::decode(instance) {
+                instance.store.decline(env, &instance);
+            }
+            (atoms::error(), failure).encode(env)
+        }
     }
 }
 

@@ -43,7 +43,7 @@ fn instance_serialize<'a>(
         } else {
             Compression::None
         };
-        let written = usable(&instance).and_then(|()| {
+        let written = usable(env, &instance).and_then(|()| {
             instance.store.hold(env, &instance, |coroutine| {
                 let known = match base_id {
                     Some(id) => coroutine.remembered(id)?,
@@ -244,7 +244,7 @@ fn fork<'a>(
     let instance = instance::decode(instance)?;
     let index = instance.index;
     let (module, imports) = instance.store.instance(index).ok_or(Error::Stopped)?;
-    let made = usable(&instance).and_then(|()| {
+    let made = usable(env, &instance).and_then(|()| {
         instance.store.hold(env, &instance, |coroutine| {
             if quickly && (module.starts_slowly() || !coroutine.is_captured()?) {
                 return Ok(None);
@@ -265,8 +265,8 @@ fn fork<'a>(
     }
 }
 
-fn usable(instance: &Instance) -> Result<(), Refusal> {
-    instance.store.check_usable(instance.index)
+fn usable(env: Env<'_>, instance: &Instance) -> Result<(), Refusal> {
+    instance.store.check_usable(env, instance)
 }
 
 /// A snapshot, or several of which each is based on the one before.

@@ -4,8 +4,8 @@
 //! message when it is their turn. Reading and writing memory and the like takes a moment only: it
 //! is done at once while nothing runs or while the guest waits in an import, by any process.
 //!
-//! Lock order: `control` may be held while `coroutine` is tried, never the other way round. No
-//! scheduler ever waits for `coroutine`: it is held for a whole time slice.
+//! Lock order: whoever holds `coroutine` may wait for `control`. Whoever holds `control` may only try
+//! `coroutine`, and no scheduler ever waits for that: it is held for a whole time slice.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -468,6 +468,7 @@ impl SharedStore {
         let pid = env.pid();
         let mut control = self.control.lock();
         if control.stopped || control.is_stopped(instance.index) {
+            control.decline(env, instance);
             return Err(Refusal::Error(Error::Stopped));
         }
         match &control.holder {
@@ -505,9 +506,17 @@ impl SharedStore {
         self.reap_if_stopped();
     }
 
-    /// The call that cut the store's last call short, if that makes it unusable.
-    pub fn check_usable(&self, instance: usize) -> Result<(), Refusal> {
-        self.control.lock().check_usable(instance)
+    /// What cut the store's last call short, if that makes it unusable: then the process has no use
+    /// for a turn that it was offered.
+    pub fn check_usable(
+        &self,
+        env: Env<'_>,
+        instance: &ResourceArc<InstanceRes>,
+    ) -> Result<(), Refusal> {
+        let mut control = self.control.lock();
+        control
+            .check_usable(instance.index)
+            .inspect_err(|_| control.decline(env, instance))
     }
 
     /// The fuel that is left, if it is counted and nothing runs.
