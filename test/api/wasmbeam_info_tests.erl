@@ -40,6 +40,21 @@ calls_and_imports_are_counted_test() ->
     [{ok, [42]} = wasmbeam:call(I, <<"answer">>, []) || _ <- lists:seq(1, 2)],
     ?assertMatch(#{calls := 7, imports := 5}, wasmbeam:info(I)).
 
+an_import_is_counted_once_though_a_default_was_looked_for_test() ->
+    I = wasmbeam_fixture:start(wasmbeam_fixture:spinning()),
+    Handler = fun(#{name := <<"entered">>}) -> {default, []} end,
+    {ok, []} = wasmbeam:call(I, <<"pass">>, [], #{import_handler => Handler}),
+    ?assertMatch(#{imports := 1}, wasmbeam:info(I)).
+
+an_import_that_is_left_to_its_default_is_counted_test() ->
+    I = wasmbeam_fixture:start(
+        "(module (import \"wasi_snapshot_preview1\" \"sched_yield\" (func $yield (result i32)))
+           (func (export \"f\") (result i32) call $yield))",
+        #{imports => #{<<"wasi_snapshot_preview1">> => #{<<"sched_yield">> => host}},
+          import_handler => fun(#{}) -> default end}),
+    {ok, [0]} = wasmbeam:call(I, <<"f">>, []),
+    ?assertMatch(#{imports := 1}, wasmbeam:info(I)).
+
 time_passes_for_those_who_run_test() ->
     I = start(fun([]) -> [] end),
     #{run_time_ns := Before} = wasmbeam:info(I),

@@ -297,7 +297,7 @@ impl SharedStore {
             return Err(Refusal::Error(Error::Stopped));
         }
         let awaits = |phase| match from {
-            Suspension::Import => phase == Phase::AtImport,
+            Suspension::Import | Suspension::Default => phase == Phase::AtImport,
             Suspension::Slice => matches!(phase, Phase::Yielded | Phase::Waiting),
         };
         match &mut control.holder {
@@ -325,7 +325,7 @@ impl SharedStore {
         instance: &ResourceArc<InstanceRes>,
     ) -> Result<Option<Outcome>, Refusal> {
         let mut known = true;
-        let outcome = self.proceed(env, instance, Suspension::Import, |coroutine| {
+        let outcome = self.proceed(env, instance, Suspension::Default, |coroutine| {
             coroutine.import_default().unwrap_or_else(|| {
                 known = false;
                 // Nothing happened: the guest still waits, in the same import.
@@ -336,7 +336,12 @@ impl SharedStore {
                 })
             })
         })?;
-        Ok(known.then_some(outcome))
+        if !known {
+            return Ok(None);
+        }
+        let _control = self.control.lock();
+        self.tally.imports.add(1);
+        Ok(Some(outcome))
     }
 
     /// Does something that takes a moment, while no guest code runs.
@@ -798,6 +803,8 @@ pub enum Entry {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Suspension {
     Import,
+    /// An import, which goes on waiting if there is nothing that it could be answered by.
+    Default,
     Slice,
 }
 
