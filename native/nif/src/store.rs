@@ -534,7 +534,10 @@ impl SharedStore {
         }
         let mut guard = self.coroutine.try_lock()?;
         drop(control);
-        guard.as_mut()?.fuel().ok()?
+        let fuel = guard.as_mut().and_then(|coroutine| coroutine.fuel().ok());
+        drop(guard);
+        self.reap_if_stopped();
+        fuel?
     }
 
     fn poll(
@@ -765,7 +768,7 @@ impl SharedStore {
         self.reap_if_stopped();
     }
 
-    /// Has the store freed, off the schedulers, once it is stopped and nobody polls it. Each poll
+    /// Has the store freed, off the schedulers, once it is stopped and nobody is at it. Each use of it
     /// ends with this, and so does stopping, so that whichever comes last does it.
     fn reap_if_stopped(&self) {
         let stopped = self.control.lock().stopped;
