@@ -156,13 +156,17 @@ loop({sync, Answer}, #call{instance = {_, Ref, _}} = Call) ->
 loop({import, Import, Args}, #call{instance = Instance} = Call) ->
     import(Instance, Import, Args, Call);
 loop({import, Import, Args, Index}, #call{instance = {_, Ref, _}} = Call) ->
-    {ok, {Sibling, Imports}} = wasmbeam_nif:instance_sibling(Ref, Index),
-    import({?TAG, Sibling, Imports}, Import, Args, Call);
+    case wasmbeam_nif:instance_sibling(Ref, Index) of
+        {ok, {Sibling, Imports}} -> import({?TAG, Sibling, Imports}, Import, Args, Call);
+        {error, _} = Stopped -> loop(Stopped, Call)
+    end;
 loop({question, Ticket, Question}, #call{instance = {_, _, Imports}} = Call) ->
     question(Ticket, Question, Imports, Call);
 loop({question, Ticket, Question, Index}, #call{instance = {_, Ref, _}} = Call) ->
-    {ok, {_Sibling, Imports}} = wasmbeam_nif:instance_sibling(Ref, Index),
-    question(Ticket, Question, Imports, Call);
+    case wasmbeam_nif:instance_sibling(Ref, Index) of
+        {ok, {_Sibling, Imports}} -> question(Ticket, Question, Imports, Call);
+        {error, _} = Stopped -> loop(Stopped, Call)
+    end;
 loop(again, #call{start = Start} = Call) ->
     erlang:yield(),
     loop(Start(), Call);

@@ -200,3 +200,19 @@ stopping_one_instance_ends_its_call_and_leaves_the_others_test() ->
     ok = wasmbeam:stop(Spinning),
     ?assertMatch({error, {stopped, _}}, wasmbeam_fixture:result(Call)),
     ?assertEqual({ok, [1]}, wasmbeam:call(Other, <<"one">>, [])).
+
+what_funs_of_imports_hold_goes_with_the_store_test() ->
+    %% The fun of one instance has the other one, in whose store it is itself.
+    {_, Monitor} = spawn_monitor(fun() ->
+        {ok, Held} = wasmbeam:start(<<"(module)">>, #{owner => none}),
+        A = wasmbeam_fixture:start("(module)"),
+        Fun = fun([]) -> _ = [wasmbeam:info(I) || I <- [A, Held]], [] end,
+        _ = wasmbeam_fixture:start("(module (import \"m\" \"f\" (func)))",
+                                   #{store => A, imports => #{<<"m">> => #{<<"f">> => Fun}}}),
+        #{id := Id} = wasmbeam:info(Held),
+        exit({held, Id})
+    end),
+    Id = receive {'DOWN', Monitor, process, _, {held, Held}} -> Held end,
+    wasmbeam_fixture:await(fun() ->
+        not lists:any(fun(#{id := Other}) -> Other =:= Id end, wasmbeam:instances())
+    end).

@@ -59,8 +59,9 @@ struct Watcher {
 
 struct InstanceEntry {
     module: Arc<Module>,
-    /// The embedder's implementations, one for each of the module's imports.
-    imports: Arc<SavedTerms>,
+    /// The embedder's implementations, one for each of the module's imports. None once the store is
+    /// freed: they may have handles of this very store, which would keep it for ever.
+    imports: Option<Arc<SavedTerms>>,
     stopped: bool,
 }
 
@@ -204,17 +205,18 @@ impl SharedStore {
         ledger::count_started();
         control.instances.push(InstanceEntry {
             module,
-            imports,
+            imports: Some(imports),
             stopped: false,
         });
         control.instances.len() - 1
     }
 
-    /// An instance's module, and the embedder's implementations of its imports.
+    /// An instance's module, and the embedder's implementations of its imports. None if the store is
+    /// freed.
     pub fn instance(&self, index: usize) -> Option<(Arc<Module>, Arc<SavedTerms>)> {
         let control = self.control.lock();
         let entry = control.instances.get(index)?;
-        Some((Arc::clone(&entry.module), Arc::clone(&entry.imports)))
+        Some((Arc::clone(&entry.module), entry.imports.clone()?))
     }
 
     pub fn status(&self, instance: usize) -> Status {
@@ -783,6 +785,9 @@ impl SharedStore {
             && let Some(coroutine) = guard.take()
         {
             reaper::free(coroutine);
+            let mut control = self.control.lock();
+            let instances = control.instances.iter_mut();
+            reaper::forget(instances.filter_map(|entry| entry.imports.take()).collect());
         }
     }
 }
