@@ -237,10 +237,13 @@ pub fn hand_over<'a>(
 }
 
 fn set_owner(env: Env<'_>, instance: &ResourceArc<InstanceRes>, pid: LocalPid) -> bool {
+    // Locked before, so that it is there when the monitor fires.
+    let mut owner = instance.owner.lock();
     let Some(monitor) = instance.monitor(Some(env), &pid) else {
         return false;
     };
-    let former = instance.owner.lock().replace((pid, monitor));
+    let former = owner.replace((pid, monitor));
+    drop(owner);
     instance.list_owner(Some(pid));
     retire_owner(env, instance, former);
     true
