@@ -13,8 +13,7 @@ pub enum Failure<'a> {
     Core(Error),
     /// A term that is not what was expected.
     BadArgument {
-        /// Which one of several, counted from 1.
-        /// Of what it is one, and which.
+        /// Of several things, such as arguments: what they are, and which one, counted from 1.
         position: Option<(&'static str, usize)>,
         expected: String,
         value: Term<'a>,

@@ -48,9 +48,9 @@ fn lines_new<'a>(env: Env<'a>, about: Term<'a>) -> Term<'a> {
 /// Adds output, and gives the lines that it completes, without their ends.
 #[rustler::nif]
 fn lines_add<'a>(env: Env<'a>, lines: Term<'a>, bytes: rustler::Binary<'a>) -> Term<'a> {
-    let lines = lines.decode::<ResourceArc<LinesRes>>();
     let complete = lines
-        .map_err(|_| Failure::bad("lines", bytes.to_term(env)))
+        .decode::<ResourceArc<LinesRes>>()
+        .map_err(|_| Failure::bad("lines", lines))
         .map(|lines| {
             let mut complete = Vec::new();
             let mut rest = lines.rest.lock();

@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | 0 | 8 | `"\0wbimage"` |
 //! | 8 | 4 | version of this format, 1 |
-//! | 12 | 4 | configuration: bit 0 fuel, bit 1 deterministic, bits 2 and 3 optimization; bit 4: there are objects in segments |
+//! | 12 | 4 | configuration: bit 0 fuel, bit 1 deterministic, bits 2 and 3 optimization; bit 4: there are objects in segments; bits 5 to 9: size of the stack, as an exponent of two |
 //! | 16 | 8 | identity of the engine: version, settings, machine |
 //! | 24 | 32 | SHA-256 of the image that was compiled |
 //! | 56 | 8 | its size in bytes |
