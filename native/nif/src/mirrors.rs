@@ -1,5 +1,6 @@
 //! Folders of the machine that follow what guests do in their trees.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
@@ -13,25 +14,31 @@ use crate::error::Failure;
 use crate::instance;
 
 /// Those of a store.
-///
-/// Lock order: `mirrors`, which is held while folders are written, before `trees`, which is held
-/// for a moment only.
 #[derive(Default)]
 pub struct Mirrors {
     any: AtomicBool,
-    mirrors: Mutex<Vec<Mirror>>,
-    /// What each folder is to have, and which of the store's instances it belongs to.
-    trees: Mutex<Vec<(usize, Tree)>>,
+    /// Held for a moment only.
+    folders: Mutex<Vec<Folder>>,
+}
+
+struct Folder {
+    /// Which of the store's instances it belongs to.
+    instance: usize,
+    /// What it is to have.
+    tree: Tree,
+    /// Held while the folder is written, and then `folders` may be locked, never the other way round.
+    mirror: Arc<Mutex<Mirror>>,
 }
 
 impl Mirrors {
     pub fn add(&self, instance: usize, mirrors: Vec<(Mirror, Tree)>) {
-        let mut known = self.mirrors.lock();
-        for (mirror, tree) in mirrors {
-            known.push(mirror);
-            self.trees.lock().push((instance, tree));
-            self.any.store(true, Ordering::Release);
-        }
+        let mut folders = self.folders.lock();
+        folders.extend(mirrors.into_iter().map(|(mirror, tree)| Folder {
+            instance,
+            tree,
+            mirror: Arc::new(Mutex::new(mirror)),
+        }));
+        self.any.store(!folders.is_empty(), Ordering::Release);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -40,27 +47,28 @@ impl Mirrors {
 
     /// Notes what the folders are to have.
     pub fn note(&self, coroutine: &mut Coroutine) {
-        for (instance, tree) in self.trees.lock().iter_mut() {
+        for folder in self.folders.lock().iter_mut() {
             // A store that has ended has nothing more to write.
-            if let Ok(Some(now)) = coroutine.tree(*instance) {
-                *tree = now;
+            if let Ok(Some(now)) = coroutine.tree(folder.instance) {
+                folder.tree = now;
             }
         }
     }
 
     /// Writes what was noted. Tries all folders, and gives the first error.
     fn write(&self) -> Result<(), FolderError> {
-        let mut mirrors = self.mirrors.lock();
-        let trees: Vec<_> = self
-            .trees
+        let mirrors: Vec<_> = self
+            .folders
             .lock()
             .iter()
-            .map(|(_, tree)| tree.clone())
+            .map(|folder| Arc::clone(&folder.mirror))
             .collect();
-        let written = mirrors
-            .iter_mut()
-            .zip(&trees)
-            .map(|(mirror, tree)| mirror.write(tree));
+        let written = mirrors.iter().enumerate().map(|(index, mirror)| {
+            let mut mirror = mirror.lock();
+            // Looked up only now, so that what was noted last is what is written last.
+            let tree = self.folders.lock().get(index).map(|f| f.tree.clone());
+            tree.map_or(Ok(()), |tree| mirror.write(&tree))
+        });
         // All of them, whatever comes of one.
         written.collect::<Vec<_>>().into_iter().collect()
     }
