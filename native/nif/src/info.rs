@@ -173,8 +173,8 @@ fn instances(env: Env<'_>) -> Vec<Term<'_>> {
     described
 }
 
-/// What all instances together did so far.
-#[rustler::nif]
+/// What all instances together did so far. Takes the longer the more of them there are.
+#[rustler::nif(schedule = "DirtyCpu")]
 fn counters(env: Env<'_>) -> Term<'_> {
     let mut pairs = Vec::with_capacity(16);
     describe_totals(env, &mut pairs, ledger::totals());
