@@ -243,3 +243,26 @@ await_suspended(I) ->
         #{state := suspended} -> ok;
         #{} -> erlang:yield(), await_suspended(I)
     end.
+
+a_world_waits_as_often_as_its_instance_is_busy_test() ->
+    {ok, I} = wasmbeam:start(<<"(module (memory (export \"memory\") 1)
+                                  (func (export \"spin\") (loop br 0)))">>,
+                             #{on_interrupt => keep}),
+    {ok, {World, _}} = wasmbeam_world:new(#{}, <<>>, [], {[], [], system}),
+    {ok, Ref} = wasmbeam_call:reference(I),
+    %% A subscription to the monotonic clock, for one nanosecond.
+    ok = wasmbeam:memory_write(I, 0, <<7:64/little, 0:64, 1:64/little, 1:64/little, 0:128>>),
+    {wait, _, Waiting} = wasmbeam_nif:world_call(Ref, World, <<"poll_oneoff">>, [0, 64, 1, 128]),
+    {Pid, Monitor} = spawn_monitor(fun() -> wasmbeam:call(I, <<"spin">>, []) end),
+    wasmbeam_fixture:await(fun() -> #{yields := Yields} = wasmbeam:info(I), Yields > 0 end),
+    Ticket = in_line(fun() -> wasmbeam_nif:world_resume(Ref, Waiting) end),
+    ok = wasmbeam:cancel(I),
+    receive {'DOWN', Monitor, process, Pid, _} -> ok end,
+    receive {'$wasmbeam', Ticket, turn} -> ok end,
+    ?assertMatch({ok, 0, _, _}, wasmbeam_nif:world_resume(Ref, Waiting)).
+
+in_line(Ask) ->
+    case Ask() of
+        {queued, Ticket} -> Ticket;
+        again -> erlang:yield(), in_line(Ask)
+    end.

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use rustler::{Binary, Encoder, Env, Resource, ResourceArc, Term};
 use wasmbeam_core::Error;
 use wasmbeam_core::wasi::{
@@ -25,7 +24,7 @@ const INLINE_BYTES: u64 = 64 * 1024;
 pub struct WorldRes {
     state: Arc<WasiState>,
     /// What a function waits for that was run on this world.
-    pending: Mutex<Option<Request>>,
+    pending: Option<Request>,
 }
 
 #[rustler::resource_impl]
@@ -39,7 +38,7 @@ impl WorldRes {
     fn waiting<'a>(env: Env<'a>, state: WasiState, pending: Option<Request>) -> Term<'a> {
         ResourceArc::new(WorldRes {
             state: Arc::new(state),
-            pending: Mutex::new(pending),
+            pending,
         })
         .encode(env)
     }
@@ -212,7 +211,7 @@ fn world_call<'a>(
 #[rustler::nif]
 fn world_resume<'a>(env: Env<'a>, instance: Term<'a>, world: Term<'a>) -> Term<'a> {
     let waiting = decode(world).and_then(|resource| {
-        let request = resource.pending.lock().take();
+        let request = resource.pending.clone();
         let request = request.ok_or_else(|| Failure::bad("a world that waits", world))?;
         Ok((WasiState::clone(&resource.state), request))
     });

@@ -45,7 +45,7 @@ pub(crate) struct Invocation {
 }
 
 /// What the embedder is asked for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Wait: answered by [`Answer::Elapsed`] when the time is over, by [`Answer::Stdin`] or
     /// [`Answer::Readable`] when input has come first.
@@ -85,7 +85,7 @@ pub enum Answer<'a> {
 }
 
 /// The guest waits in `poll_oneoff`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitRequest {
     /// How long at most, in nanoseconds; for ever if absent.
     pub timeout_ns: Option<u64>,
@@ -94,7 +94,7 @@ pub struct WaitRequest {
     pub(crate) resume: WaitResume,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WaitResume {
     pub(crate) invocation: Box<Invocation>,
     pub(crate) realtime: u64,
@@ -102,7 +102,7 @@ pub(crate) struct WaitResume {
 }
 
 /// The guest reads standard input, of which nothing has arrived.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StdinRequest {
     /// How many bytes it can take.
     pub max_len: u64,
@@ -113,7 +113,7 @@ pub struct StdinRequest {
 }
 
 /// The guest writes to a stream that goes to the embedder.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputRequest {
     /// The stream.
     pub stream: OutputStream,
@@ -124,14 +124,14 @@ pub struct OutputRequest {
 }
 
 /// The guest asks for the time.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClockRequest {
     /// Of which clock.
     pub id: ClockId,
     pub(crate) resume: ClockResume,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ClockResume {
     /// Write it at a pointer.
     Write { abi: Abi, pointer: u64 },
@@ -144,7 +144,7 @@ pub(crate) enum ClockResume {
 }
 
 /// The guest asks for random bytes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RandomRequest {
     /// How many.
     pub len: usize,
@@ -154,12 +154,12 @@ pub struct RandomRequest {
 }
 
 /// A call lets others run.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct YieldRequest {
     pub(crate) resume: YieldResume,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum YieldResume {
     /// The call is done.
     Return,
