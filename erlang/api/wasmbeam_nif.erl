@@ -19,7 +19,7 @@
          wasi_new/1, wasi_new_dirty/1, wasi_new_host/1,
          wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
          world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
-         world_settle/2,
+         world_settle/2, world_settle_dirty/2,
          folders_write/1, folders_sync/1,
        fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
          output/3,
@@ -50,7 +50,7 @@
        wasi_new/1, wasi_new_dirty/1, wasi_new_host/1,
        wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
        world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
-       world_settle/2,
+       world_settle/2, world_settle_dirty/2,
        folders_write/1, folders_sync/1,
        fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
        output/3,
@@ -479,9 +479,14 @@ world_describe(_World, _Earlier, _Tree, _Streams, _Changed) -> ?NOT_LOADED.
     {map() | same, [wasmbeam_world:open_file()] | same} | failure().
 world_describe_dirty(_World, _Earlier, _Tree, _Streams, _Changed) -> ?NOT_LOADED.
 
-%% @doc A world as it is between two calls.
--spec world_settle(reference(), reference()) -> reference() | failure().
+%% @doc A world as it is between two calls, unless making it takes long.
+-spec world_settle(reference(), reference()) -> reference() | long | failure().
 world_settle(_World, _Earlier) -> ?NOT_LOADED.
+
+%% @doc As `world_settle/2', however long it takes.
+-spec world_settle_dirty(reference(), reference()) -> reference() | failure().
+world_settle_dirty(_World, _Earlier) -> ?NOT_LOADED.
+
 %% @doc The parts of WebAssembly that an image makes use of.
 -spec image_features(binary()) -> {ok, [binary()]} | failure().
 image_features(_Source) -> ?NOT_LOADED.

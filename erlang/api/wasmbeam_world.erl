@@ -112,9 +112,14 @@ describe(World, Earlier, Tree, Streams, Changed) ->
 %% {@link describe/5} tells makes no difference to a guest. `Earlier' is one that is settled.
 -spec settle(world(), Earlier :: world()) -> world().
 settle(World, Earlier) ->
-    Settled = wasmbeam_nif:world_settle(World, Earlier),
-    true = is_reference(Settled),
-    Settled.
+    case wasmbeam_nif:world_settle(World, Earlier) of
+        long ->
+            Settled = wasmbeam_nif:world_settle_dirty(World, Earlier),
+            true = is_reference(Settled),
+            Settled;
+        Settled when is_reference(Settled) ->
+            Settled
+    end.
 
 access(Instance, Access) ->
     {ok, Ref} = wasmbeam_call:reference(Instance),

@@ -280,3 +280,17 @@ no_instance() ->
                  dev_wasi:fd_write(#{<<"state">> => #{}}, #{<<"args">> => [<<"1">>]}, #{})),
     ?assertMatch({error, #{<<"class">> := <<"bad_request">>}},
                  dev_wasi:fd_write(#{}, #{<<"args">> => [1, 0, 0, 0]}, #{})).
+
+a_world_of_many_files_is_gone_through_where_it_keeps_nobody_waiting_test() ->
+    Tree = maps:from_list([{integer_to_binary(N), <<>>} || N <- lists:seq(1, 3000)]),
+    Root = {3, <<"/">>, 0, 0, <<"/">>, none},
+    {ok, {World, [Root]}} = wasmbeam_world:new(Tree, <<>>, [Root], {[], [], system}),
+    {ok, I} = wasmbeam:start(<<"(module (memory 1) (data (i32.const 0) \"new\"))">>),
+    {ok, 0, Next, _} = wasmbeam_world:call(I, World, <<"path_create_directory">>, [3, 0, 3]),
+    Streams = {<<>>, <<>>, <<>>},
+    ?assertEqual(long, wasmbeam_nif:world_describe(Next, World, Tree, Streams, false)),
+    ?assertEqual({Tree#{<<"new">> => #{}}, [Root]},
+                 wasmbeam_world:describe(Next, World, Tree, Streams, false)),
+    ?assertEqual(long, wasmbeam_nif:world_settle(Next, World)),
+    Settled = wasmbeam_world:settle(Next, World),
+    ?assertEqual({same, same}, wasmbeam_world:describe(Settled, Settled, Tree, Streams, false)).

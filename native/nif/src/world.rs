@@ -20,6 +20,8 @@ use crate::wasi::{node, pairs, tagged};
 
 /// Trees with more bytes than that are read and written on dirty schedulers.
 const INLINE_BYTES: u64 = 64 * 1024;
+/// Going through an entry takes as long as copying so many bytes.
+const ENTRY_BYTES: u64 = 64;
 
 pub struct WorldRes {
     state: Arc<WasiState>,
@@ -327,7 +329,13 @@ fn describe<'a>(
     let state = &decode(world)?.state;
     let earlier = &decode(earlier)?.state;
     let (same_files, same_descriptors) = state.has_files_of(earlier);
-    if !same_files && state.used_bytes() > limit {
+    let entries = if same_files && same_descriptors && !changed {
+        0
+    } else {
+        state.used_entries()
+    };
+    let bytes = if same_files { 0 } else { state.used_bytes() };
+    if bytes.saturating_add(entries * ENTRY_BYTES) > limit {
         return Ok(atoms::long().encode(env));
     }
     let same = || atoms::same().encode(env);
@@ -433,23 +441,35 @@ impl<'a> TreeReader<'a> {
     }
 }
 
-/// The world between two runs; `earlier` is one that is in that state.
+/// The world between two runs, or `long`; `earlier` is one that is in that state.
 #[rustler::nif]
 fn world_settle<'a>(env: Env<'a>, world: Term<'a>, earlier: Term<'a>) -> Term<'a> {
-    let settle = || -> Result<Term<'a>, Failure<'a>> {
-        let resource = decode(world)?;
-        let (_, same) = resource.state.has_files_of(&decode(earlier)?.state);
-        let settled = if same {
-            resource.state.rested()
-        } else {
-            resource.state.settled()
-        };
-        Ok(WorldRes::term(env, settled))
-    };
-    match settle() {
-        Ok(world) => world,
-        Err(failure) => (atoms::error(), failure).encode(env),
+    settle(env, world, earlier, INLINE_BYTES)
+        .unwrap_or_else(|failure| (atoms::error(), failure).encode(env))
+}
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_settle_dirty<'a>(env: Env<'a>, world: Term<'a>, earlier: Term<'a>) -> Term<'a> {
+    settle(env, world, earlier, u64::MAX)
+        .unwrap_or_else(|failure| (atoms::error(), failure).encode(env))
+}
+
+fn settle<'a>(
+    env: Env<'a>,
+    world: Term<'a>,
+    earlier: Term<'a>,
+    limit: u64,
+) -> Result<Term<'a>, Failure<'a>> {
+    let state = &decode(world)?.state;
+    let (_, same) = state.has_files_of(&decode(earlier)?.state);
+    if same {
+        return Ok(WorldRes::term(env, state.rested()));
     }
+    // Files are numbered anew, and share their bytes.
+    if state.used_entries() * ENTRY_BYTES > limit {
+        return Ok(atoms::long().encode(env));
+    }
+    Ok(WorldRes::term(env, state.settled()))
 }
 
 /// Whether WASI has a function of that name.

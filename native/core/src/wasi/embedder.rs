@@ -254,4 +254,10 @@ impl WasiState {
     pub fn used_bytes(&self) -> u64 {
         self.filesystem.used_bytes()
     }
+
+    /// The entries of all directories.
+    #[must_use]
+    pub fn used_entries(&self) -> u64 {
+        self.filesystem.used_entries()
+    }
 }

@@ -224,6 +224,16 @@ impl Filesystem {
         self.used_bytes
     }
 
+    /// The entries of all directories.
+    pub(crate) fn used_entries(&self) -> u64 {
+        self.used_entries
+    }
+
+    /// How many inodes there are.
+    pub(crate) fn used_files(&self) -> u64 {
+        (self.inodes.len() - self.free.len()) as u64
+    }
+
     /// Keeps an inode for as long as it is open.
     pub(crate) fn retain(&mut self, id: InodeId) -> Result<()> {
         let inode = self.inode_mut(id)?;
