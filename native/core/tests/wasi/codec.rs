@@ -191,6 +191,29 @@ fn greater_quotas_than_allowed_are_refused() {
 }
 
 #[test]
+fn no_more_room_is_made_for_files_than_the_quota_has() {
+    const FILES_AT: std::ops::Range<usize> = 6..14;
+    let mut state = WasiState::new(WasiConfig::default()).unwrap();
+    for number in 0..1000 {
+        state
+            .write_file(format!("{number}").as_bytes(), b"")
+            .unwrap();
+    }
+    for number in 0..999 {
+        state.remove(format!("{number}").as_bytes()).unwrap();
+    }
+    let mut bytes = state.encode();
+    bytes[FILES_AT].copy_from_slice(&1001_u64.to_le_bytes());
+    assert!(WasiState::decode(&bytes, Quotas::MAX).is_ok());
+    // The root and one file, and nothing but vacant places between them.
+    bytes[FILES_AT].copy_from_slice(&2_u64.to_le_bytes());
+    assert_eq!(
+        WasiState::decode(&bytes, Quotas::MAX).unwrap_err(),
+        DecodeError::Damaged("more places than files")
+    );
+}
+
+#[test]
 fn other_bytes_are_told_apart() {
     let good = WasiState::new(config()).unwrap().encode();
     let error = |bytes: &[u8]| WasiState::decode(bytes, Quotas::MAX).unwrap_err();

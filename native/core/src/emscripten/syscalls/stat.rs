@@ -164,7 +164,7 @@ impl Call<'_, '_> {
             .saturating_sub(filesystem.used_bytes())
             / unit;
         let files = filesystem.quotas.files;
-        let left = files.saturating_sub(filesystem.inodes().count() as u64);
+        let left = files.saturating_sub(filesystem.used_files());
         let mut fields = Fields::new(size);
         fields.u32(block, unit);
         for (index, count) in [blocks, free, free, files, left].into_iter().enumerate() {

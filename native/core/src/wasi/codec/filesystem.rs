@@ -87,6 +87,11 @@ fn write_content(writer: &mut Writer, content: &Content) {
 
 pub(super) fn read(reader: &mut Reader<'_>, quotas: Quotas) -> Result<Filesystem> {
     let places = reader.u32()?;
+    // A file takes the first vacant place: there are no more places than there can be files.
+    ensure(
+        u64::from(places) <= quotas.files.max(1),
+        "more places than files",
+    )?;
     let mut inodes = Vec::new();
     let mut quota = quotas.bytes;
     for _ in 0..places {

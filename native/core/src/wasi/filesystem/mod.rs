@@ -264,8 +264,7 @@ impl Filesystem {
     }
 
     fn insert(&mut self, inode: Inode) -> Result<InodeId> {
-        let live = (self.inodes.len() - self.free.len()) as u64;
-        if live >= self.quotas.files {
+        if self.used_files() >= self.quotas.files {
             return Err(Errno::Nospc);
         }
         self.charge(inode.kind.charged_bytes())?;

@@ -23,7 +23,7 @@ impl Filesystem {
             used_bytes: 0,
             used_entries: 0,
         };
-        let live = (filesystem.inodes.len() - filesystem.free.len()) as u64;
+        let live = filesystem.used_files();
         let bytes = filesystem
             .inodes()
             .map(|(_, inode)| inode.kind.charged_bytes());
