@@ -118,6 +118,17 @@ impl Entries {
         Some(entry)
     }
 
+    /// Those that have the hash of an image, one of which is its entry if there is one, with what is
+    /// to be compared: that may take longer than whoever waits for the lock has time for.
+    pub fn candidates(&self, hash: u64, form: &Form) -> Vec<(Place, Arc<[u8]>)> {
+        let entries = self.by_hash.get(&hash).map(Vec::as_slice);
+        let entries = entries.unwrap_or_default().iter();
+        entries
+            .filter(|entry| entry.key.form == *form)
+            .map(|entry| (entry.place(), Arc::clone(&entry.key.source)))
+            .collect()
+    }
+
     /// As [`find`](Self::find), where it was found before.
     pub fn find_at(&mut self, place: Place) -> Option<&mut Entry> {
         self.clock += 1;

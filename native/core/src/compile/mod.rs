@@ -90,15 +90,17 @@ pub fn cached(
         limits.check_bytes(source.len() as u64)?;
     }
     let hash = memory::hash(&CACHE.hasher, form, source);
-    let found = CACHE
-        .entries
-        .lock()
-        .find(hash, form, source)
-        .map(|entry| entry.place());
-    let Some(place) = found else {
+    let Some(place) = place(hash, form, source) else {
         return Ok(None);
     };
     Ok(cached_at(place, limits)?.map(|module| (module, place)))
+}
+
+/// Where the entry of an image is, if there is one.
+fn place(hash: u64, form: &Form, source: &[u8]) -> Option<Place> {
+    let candidates = CACHE.entries.lock().candidates(hash, form);
+    let found = candidates.into_iter().find(|(_, known)| **known == *source);
+    found.map(|(place, _)| place)
 }
 
 /// As [`cached`], for the image that was there before: nothing of it is read.
@@ -144,10 +146,18 @@ pub fn compile(request: Request, waiter: Waiter) -> Result<Option<Arc<Module>>> 
         waiter.limits.check_bytes(request.source.len() as u64)?;
     }
     let hash = memory::hash(&CACHE.hasher, &request.form, &request.source);
+    let known = place(hash, &request.form, &request.source);
     let mut entries = CACHE.entries.lock();
     entries.set_limit(request.memory_bytes);
-    match entries
-        .find(hash, &request.form, &request.source)
+    let known = known
+        .filter(|place| entries.find_at(*place).is_some())
+        // It may have come in the meantime.
+        .or_else(|| {
+            let entry = entries.find(hash, &request.form, &request.source);
+            entry.map(|entry| entry.place())
+        });
+    match known
+        .and_then(|place| entries.find_at(place))
         .map(|entry| &mut entry.state)
     {
         Some(State::Compiling(waiting)) => {
