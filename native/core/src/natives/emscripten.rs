@@ -140,7 +140,7 @@ impl Function {
             Self::GetNow => answer(milliseconds(context, call, ClockId::Monotonic).await?),
             Self::GetNowIsMonotonic => answer(Val::I32(1)),
             Self::GetHeapMax => answer(sized(call.width, heap_max(call.width))),
-            Self::MemoryCopy => memory_copy(context, call, arg(0), arg(1), arg(2))?,
+            Self::MemoryCopy => memory_copy(context, call, arg(0), arg(1), arg(2)).await?,
             Self::MemoryGrowth | Self::Nothing => {}
             Self::ResizeHeap => answer(Val::I32(i32::from(resize(context, call, arg(0))))),
             // There is no shell: asked whether there is one, the answer is no.
@@ -234,22 +234,41 @@ fn assertion(context: &mut Context<'_>, call: &NativeCall<'_>) -> Error {
     ))
 }
 
-fn memory_copy(
+async fn memory_copy(
     context: &mut Context<'_>,
     call: &NativeCall<'_>,
     to: u64,
     from: u64,
     size: u64,
 ) -> Result<()> {
+    /// Copying so much takes a fraction of a millisecond; then others may run.
+    const PIECE: usize = 1 << 20;
     let memory = memory(context, call)?;
-    let data = memory.data_mut(context.as_context_mut());
+    let len = memory.data_size(context.as_context()) as u64;
     let inside = |start: u64| {
         let end = start.checked_add(size)?;
-        (end <= data.len() as u64).then_some(start as usize)
+        (end <= len).then_some(start as usize)
     };
     let out = || Error::trap(wasmtime::Trap::MemoryOutOfBounds);
     let (from, to) = (inside(from).ok_or_else(out)?, inside(to).ok_or_else(out)?);
-    data.copy_within(from..from + size as usize, to);
+    let mut left = size as usize;
+    while left > 0 {
+        let piece = left.min(PIECE);
+        // Where the two overlap, no piece is written over before it has been copied.
+        let at = if to > from {
+            left - piece
+        } else {
+            size as usize - left
+        };
+        // A memory may grow and move in between, and never shrinks.
+        memory
+            .data_mut(context.as_context_mut())
+            .copy_within(from + at..from + at + piece, to + at);
+        left -= piece;
+        if left > 0 {
+            frames::yield_slice(context).await?;
+        }
+    }
     Ok(())
 }
 

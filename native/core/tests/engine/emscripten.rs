@@ -1,8 +1,9 @@
 //! What Emscripten's C library imports beside WASI, in both widths.
 
+use wasmbeam_core::store::Step;
 use wasmbeam_core::{Error, Limits, Value};
 
-use crate::support::{Guest, trap_code};
+use crate::support::{Guest, finish, trap_code};
 
 const PAGE: i64 = 1 << 16;
 
@@ -98,6 +99,29 @@ fn memory_is_copied_where_it_overlaps_too() {
         program.call("memcpy", &[102, 100, 6]).unwrap();
         assert_eq!(program.guest.read(100, 8), b"ababcdef");
     });
+}
+
+#[test]
+fn a_long_copy_lets_others_run() {
+    const MEMORY: usize = 64 << 16;
+    const SIZE: usize = 5 << 19;
+    let mut guest = Guest::new(
+        r#"(module
+            (import "env" "_emscripten_memcpy_js" (func $copy (param i32 i32 i32)))
+            (memory 64)
+            (func (export "copy") (param i32 i32 i32)
+                (call $copy (local.get 0) (local.get 1) (local.get 2))))"#,
+    );
+    let mut bytes: Vec<u8> = (0..MEMORY).map(|at| (at % 251) as u8).collect();
+    guest.write(0, &bytes);
+    for (to, from) in [(12_345, 0), (0, 54_321), (7, 7)] {
+        let args = [to, from, SIZE].map(|arg| Value::I32(arg as i32));
+        let step = guest.begin("copy", &args);
+        assert!(matches!(step, Step::Yielded), "{step:?}");
+        finish(&mut guest.store, step).unwrap();
+        bytes.copy_within(from..from + SIZE, to);
+        assert!(guest.read(0, MEMORY) == bytes, "from {from} to {to}");
+    }
 }
 
 #[test]
