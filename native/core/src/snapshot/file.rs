@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::io::pwrite;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
-use wasmtime::{AsContext, Memory};
+use wasmtime::{AsContext, AsContextMut, Memory};
 
 use super::PAGE;
 use super::image::Run;
@@ -115,8 +115,9 @@ impl PageFile {
     }
 
     /// Has `memory` show the file's contents from its beginning on. They are copied page by page
-    /// when the guest writes to them. False, and nothing happened, if the memory is smaller or the
-    /// two do not lie on the machine's pages.
+    /// when the guest writes to them. False if it shows what it did, because it is smaller or the two
+    /// do not lie on the machine's pages; or if the machine has no more mappings to give, and then it
+    /// has a copy of the contents.
     pub fn map_over(&self, context: &mut Context<'_>, memory: Memory) -> Result<bool> {
         let size = memory.data_size(context.as_context());
         let start = memory.data_ptr(context.as_context());
@@ -153,9 +154,28 @@ impl PageFile {
                     range.start as u64,
                 )
             };
-            mapped.map_err(Error::internal)?;
+            if mapped.is_err() {
+                // What was there is gone by now.
+                self.copy_over(context, memory);
+                return Ok(false);
+            }
         }
         Ok(true)
+    }
+
+    /// Copies what of the file is not zero over the beginning of a memory that is zero there, or has
+    /// it.
+    fn copy_over(&self, context: &mut Context<'_>, memory: Memory) {
+        let data = memory.data_mut(context.as_context_mut());
+        for span in &self.spans {
+            let range = span.range();
+            let range = range.start..range.end.min(self.len);
+            if let (Some(target), Some(bytes)) =
+                (data.get_mut(range.clone()), self.bytes().get(range))
+            {
+                target.copy_from_slice(bytes);
+            }
+        }
     }
 }
 

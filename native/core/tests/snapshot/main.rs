@@ -6,4 +6,6 @@ mod capture;
 mod damaged;
 mod equivalence;
 mod incremental;
+#[cfg(target_os = "linux")]
+mod mappings;
 mod restore;
