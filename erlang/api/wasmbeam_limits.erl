@@ -72,7 +72,8 @@ of_map(Bounds) -> Bounds.
 
 bound(Limits, Bounds) ->
     maps:map(fun
-        (Name, Limit) when is_map_key(Name, Bounds), is_integer(Limit) ->
+        %% What is neither is for the native library to refuse. `infinity' is more than any number.
+        (Name, Limit) when is_map_key(Name, Bounds), is_integer(Limit) orelse Limit =:= infinity ->
             min(Limit, map_get(Name, Bounds));
         (_Name, Limit) ->
             Limit

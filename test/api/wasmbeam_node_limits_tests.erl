@@ -107,7 +107,9 @@ defaults_are_those_of_the_environment_test_() ->
         {ok, Loose} = wasmbeam:start(?GROWING, #{limits => #{memory => 100 * ?PAGE}}),
         ?assertMatch(#{limits := #{memory := 262144}}, wasmbeam:info(Loose)),
         ?assertEqual({ok, [-1]}, wasmbeam:call(Loose, <<"grow">>, [4])),
-        ?assertEqual({ok, [1]}, wasmbeam:call(Loose, <<"grow">>, [3]))
+        ?assertEqual({ok, [1]}, wasmbeam:call(Loose, <<"grow">>, [3])),
+        {ok, Infinite} = wasmbeam:start(?GROWING, #{limits => #{memory => infinity}}),
+        ?assertMatch(#{limits := #{memory := 262144}}, wasmbeam:info(Infinite))
     end).
 
 calls_have_the_timeout_of_the_environment_test_() ->
