@@ -3,7 +3,8 @@
 %% See `docs/limits.md' for the environment's keys.
 -module(wasmbeam_limits).
 
--export([of_instance/1, with_stack/1, given_stack/1, round_stack/1, apply_node/0, set_node/1, timeout/0, quotas/0, output/0, retry/1]).
+-export([of_instance/1, with_stack/1, given_stack/1, round_stack/1]).
+-export([apply_node/0, set_node/1, timeout/0, quotas/0, output/0, retry/1]).
 
 -export_type([limits/0, node_limits/0]).
 
@@ -122,7 +123,10 @@ set_node(Changed) when is_map(Changed) ->
     case [Limit || {Name, _} = Limit <- maps:to_list(Changed),
                    not is_node_limit(Name, map_get(Name, Changed))] of
         [] ->
-            Limits = maps:merge(of_map(environment(node_limits)), Changed),
+            Limits = case of_map(environment(node_limits)) of
+                Known when is_map(Known) -> maps:merge(Known, Changed);
+                Bad -> Bad
+            end,
             case apply_node(Limits) of
                 ok -> application:set_env(wasmbeam, node_limits, Limits, [{persistent, true}]);
                 {error, _} = Error -> Error

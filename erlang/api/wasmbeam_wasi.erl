@@ -316,23 +316,25 @@ logger(Stream, Level, Metadata) ->
             {bad, "logger, with one of its levels and a map of metadata"}
     end.
 
-quotas(Quotas) when is_map(Quotas) ->
-    Standard = #{files => 65536, bytes => 1 bsl 30, descriptors => 1024},
-    Default = maps:merge(Standard, wasmbeam_limits:quotas()),
-    Greatest = #{files => 1 bsl 24, bytes => 64 bsl 30, descriptors => 1 bsl 16},
-    IsGood = fun({Key, Value}) ->
-        is_integer(Value) andalso Value >= 0 andalso Value =< maps:get(Key, Greatest, -1)
-    end,
-    case lists:all(IsGood, maps:to_list(Quotas)) of
-        true ->
+quotas(Given) ->
+    OfNode = wasmbeam_limits:quotas(),
+    case {are_quotas(Given), are_quotas(OfNode)} of
+        {true, true} ->
+            Standard = #{files => 65536, bytes => 1 bsl 30, descriptors => 1024},
             #{files := Files, bytes := Bytes, descriptors := Descriptors} =
-                maps:merge(Default, Quotas),
+                maps:merge(maps:merge(Standard, OfNode), Given),
             {native, {Files, Bytes, Descriptors}};
-        false ->
-            {bad, "a map of: files (at most 2^24), bytes (64 GiB), descriptors (2^16)"}
-    end;
-quotas(_) ->
-    {bad, "a map of files, bytes and descriptors"}.
+        {false, _} ->
+            {bad, "a map of: files (at most 2^24), bytes (64 GiB), descriptors (2^16)"};
+        {true, false} ->
+            {bad, "the setting wasi_quotas of the application to be such a map as well"}
+    end.
+
+are_quotas(Quotas) ->
+    Greatest = #{files => 1 bsl 24, bytes => 64 bsl 30, descriptors => 1 bsl 16},
+    is_map(Quotas) andalso lists:all(fun({Name, Value}) ->
+        is_integer(Value) andalso Value >= 0 andalso Value =< maps:get(Name, Greatest, -1)
+    end, maps:to_list(Quotas)).
 
 bad_option(Key, Expected, Value) ->
     Message = io_lib:format("option ~ts: expected ~ts", [Key, Expected]),

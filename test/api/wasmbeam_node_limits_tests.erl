@@ -175,3 +175,11 @@ a_wrong_environment_is_said_to_be_so_test_() ->
          ?assertMatch({error, {bad_argument, #{key := Key}}}, wasmbeam:start(?GROWING))
      end) || {Key, Value} <- [{limits, #{memory => -1}}, {limits, none}, {max_limits, #{what => 1}},
                               {node_limits, #{memory => none}}, {timeout, soon}]].
+
+a_wrong_environment_is_not_built_upon_test_() ->
+    [on_node(#{wasi_quotas => few, node_limits => none}, fun() ->
+         Options = #{wasi => #{quotas => #{files => 7}}},
+         ?assert(wasmbeam_fixture:answers(bad_argument, wasmbeam:start(<<"(module)">>, Options))),
+         ?assertMatch({error, {bad_argument, #{key := node_limits}}},
+                      wasmbeam:set_limits(#{instances => 7}))
+     end)].
