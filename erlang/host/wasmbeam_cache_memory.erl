@@ -53,6 +53,9 @@ start_owner() ->
     ets:whereis(?MODULE).
 
 own_table(Caller) ->
+    %% The application of the process that happens to be first would take this one along when it
+    %% stops: it ends all processes of its group.
+    true = group_leader(whereis(init), self()),
     ?MODULE = ets:new(?MODULE, [named_table, public, {read_concurrency, true}]),
     Caller ! {self(), ready},
     wait().

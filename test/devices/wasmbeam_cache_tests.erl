@@ -115,3 +115,8 @@ memory_outlives_its_writer_test() ->
     {Pid, Monitor} = spawn_monitor(fun() -> exit(wasmbeam_cache:write(<<"kept">>, #{cache => memory})) end),
     Id = receive {'DOWN', Monitor, process, Pid, {ok, Written}} -> Written end,
     ?assertEqual({ok, <<"kept">>}, wasmbeam_cache:read(Id, #{cache => memory})).
+
+what_is_in_memory_outlives_the_application_that_wrote_it_first_test() ->
+    ok = wasmbeam_cache_memory:clear(),
+    Owner = ets:info(wasmbeam_cache_memory, owner),
+    ?assertEqual({group_leader, whereis(init)}, process_info(Owner, group_leader)).
