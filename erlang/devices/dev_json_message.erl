@@ -118,7 +118,7 @@ numbered(Values) ->
     maps:from_list(lists:zip([integer_to_binary(N) || N <- lists:seq(1, length(Messages))],
                              Messages)).
 
-%% Lua writes an empty list as an empty object.
+%% Lua writes an empty list as an empty object, and one with gaps as an object of numbers.
 list(Values) when is_list(Values) -> Values;
-list(Values) when is_map(Values) -> maps:values(Values);
+list(Values) when is_map(Values) -> [Value || {_, Value} <- wasmbeam_message:in_order(Values)];
 list(_Values) -> [].

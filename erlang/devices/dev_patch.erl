@@ -45,10 +45,10 @@ all(Message, Request, Opts) ->
 patches(Message, Request, Opts) ->
     move(fun(Source) -> split(Source, Opts) end, Message, Request, Opts).
 
-%% The values to set, and what remains in the place where they were.
+%% The values to set, and what remains in the place where they were. The later of two patches counts.
 split(Source, Opts) ->
     IsPatch = fun(Value) -> is_map(Value) andalso is_patch(Value, Opts) end,
-    Patches = [{Key, Value} || {Key, Value} <- ordered(Source), IsPatch(Value)],
+    Patches = [{Key, Value} || {Key, Value} <- wasmbeam_message:in_order(Source), IsPatch(Value)],
     Values = [Pair || {_, Patch} <- Patches,
                       Pair <- maps:to_list(maps:without([<<"method">>, <<"device">>, <<"path">>,
                                                          <<"commitments">>], Patch))],
@@ -60,17 +60,6 @@ is_patch(Message, Opts) ->
 
 is_word(Word, Value) ->
     is_binary(Value) andalso wasmbeam_path:lowercase(Value) =:= Word.
-
-%% The later of two patches counts, so messages go by their numbers.
-ordered(Source) ->
-    Number = fun(Key) ->
-        case string:to_integer(Key) of
-            {N, <<>>} when is_integer(N) -> N;
-            _ -> infinity
-        end
-    end,
-    [{Key, Value} || {_, Key, Value} <- lists:sort([{Number(Key), Key, Value}
-                                                   || {Key, Value} <- maps:to_list(Source)])].
 
 move(Select, Message, Request, Opts) ->
     {FromMessage, From} = place(<<"from">>, <<"results/outbox">>, Message, Request, Opts),

@@ -108,18 +108,9 @@ devices(Stack) ->
     wasmbeam_fault:new(bad_argument, "expected a list of devices in device-stack, not ~0tP",
                        [Stack, 10]).
 
-%% By number, not by text; other names come last.
 places(Message) ->
-    Numbered = [{number(Key), Key, Value} || {Key, Value} <- maps:to_list(Message),
-                                             Key =/= <<"device">>,
-                                             not wasmbeam_path:is_private(Key)],
-    [{Key, Value} || {_, Key, Value} <- lists:sort(Numbered)].
-
-number(Key) ->
-    case string:to_integer(Key) of
-        {Number, <<>>} when is_integer(Number) -> Number;
-        _ -> infinity
-    end.
+    [Place || {Key, _} = Place <- wasmbeam_message:in_order(Message),
+              Key =/= <<"device">>, not wasmbeam_path:is_private(Key)].
 
 fold(Devices, Message, Request, Opts) ->
     Context = context(Message, Opts),

@@ -188,7 +188,8 @@ undefined_call(Prefix, Message, Request, Opts) ->
     Path = <<"results/", Prefix/binary, "/undefined-calls">>,
     Calls = case wasmbeam_host:load(wasmbeam_host:get(Path, ?PLAIN(Message), [], Opts), Opts) of
         List when is_list(List) -> List;
-        Numbered when is_map(Numbered) -> [Call || {_, Call} <- lists:sort(maps:to_list(Numbered))]
+        Numbered when is_map(Numbered) ->
+            [Call || {_, Call} <- wasmbeam_message:in_order(Numbered)]
     end,
     Call = wasmbeam_host:set(Request, #{<<"path">> => unset}, Opts),
     {ok, #{<<"state">> => wasmbeam_host:replace(Message, #{Path => Calls ++ [Call]}, Opts),

@@ -1,7 +1,7 @@
 %% @doc Messages as plain maps with binary keys: what is in them, without any device.
 -module(wasmbeam_message).
 
--export([find/2, set/3, replace/3, merge/2, public_keys/1, public/1]).
+-export([find/2, set/3, replace/3, merge/2, public_keys/1, public/1, in_order/1]).
 
 %% @doc The value of a key, which is found whatever its case, and also if an atom has its place; in a
 %% list its position is the key.
@@ -117,3 +117,16 @@ public([Value | Rest]) ->
     [public(Value) | public(Rest)];
 public(Value) ->
     Value.
+
+%% @doc The pairs of a message that is a list, as some stores give it back: by number, not by text.
+%% Other names come last.
+-spec in_order(wasmbeam_host:message()) -> [{binary(), term()}].
+in_order(Message) ->
+    Numbered = [{number(Key), Key, Value} || {Key, Value} <- maps:to_list(Message)],
+    [{Key, Value} || {_, Key, Value} <- lists:sort(Numbered)].
+
+number(Key) ->
+    case string:to_integer(Key) of
+        {Number, <<>>} when is_integer(Number) -> Number;
+        _ -> infinity
+    end.

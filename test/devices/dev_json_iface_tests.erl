@@ -77,7 +77,11 @@ answers() ->
     ?assertEqual({<<>>, #{<<"1">> => #{<<"target">> => <<"T">>, <<"action">> => <<"Act">>}}},
                  Answered(<<"{\"ok\":true,\"response\":{\"Messages\":[{\"Target\":\"T\",\"Anchor\":\"1\",",
                             "\"Tags\":[{\"name\":\"Action\",\"value\":\"Act\"},",
-                            "{\"name\":\"Priv\",\"value\":\"p\"}]}]}}">>)).
+                            "{\"name\":\"Priv\",\"value\":\"p\"}]}]}}">>)),
+    ?assertEqual({<<>>, #{<<"1">> => #{<<"target">> => <<"second">>},
+                          <<"2">> => #{<<"target">> => <<"tenth">>}}},
+                 Answered(<<"{\"ok\":true,\"response\":{\"Messages\":{",
+                            "\"10\":{\"Target\":\"tenth\"},\"2\":{\"Target\":\"second\"}}}}">>)).
 
 %% The outcome of a message that the process answers with this text.
 answered(Text) ->

@@ -19,6 +19,7 @@ all_hosts_test_() ->
             {function_of_the_requests_body_comes_first, fun function_places/0},
             {import_served_by_a_device, fun imported_function/0},
             {undefined_calls_are_recorded, fun undefined_calls/0},
+            {undefined_calls_are_added_to_those_before, fun calls_noted_before/0},
             {failing_import_ends_the_call, fun failing_import/0},
             {state_export_and_restore, fun export_and_restore/0},
             {what_is_not_in_the_memory_is_restored, fun complete_state/0},
@@ -120,6 +121,19 @@ undefined_calls() ->
                     <<"func-sig">> := <<"(ii)i">>},
                   #{<<"args">> := [0, 2]}],
                  wasmbeam_host:get(<<"results/undefined-calls">>, Computed, ?OPTS)).
+
+calls_noted_before() ->
+    %% As some stores give a list back.
+    Before = [#{<<"number">> => N} || N <- lists:seq(1, 11)],
+    Numbered = maps:from_list([{integer_to_binary(N), Call}
+                               || #{<<"number">> := N} = Call <- Before]),
+    Message = (message("pow.wat"))#{<<"results">> => #{<<"undefined-calls">> => Numbered}},
+    {ok, Computed} = resolve(init(Message), #{<<"path">> => <<"compute">>, <<"function">> => <<"pow">>,
+                                              <<"parameters">> => [2, 1]}),
+    ?assertMatch([_, #{<<"func">> := <<"mul">>} | _],
+                 lists:nthtail(10, wasmbeam_host:get(<<"results/undefined-calls">>, Computed, ?OPTS))),
+    ?assertEqual(Before, lists:sublist(
+        wasmbeam_host:get(<<"results/undefined-calls">>, Computed, ?OPTS), 11)).
 
 failing_import() ->
     Raising = #{mul => fun(_, _, _) -> {error, #{<<"message">> => <<"not today">>}} end},
