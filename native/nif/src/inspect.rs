@@ -19,7 +19,7 @@ fn image_features<'a>(env: Env<'a>, source: Binary<'a>) -> Term<'a> {
 }
 
 /// Where each import comes from if no embedder has it: `{ok, [wasi | emscripten | none]}`.
-#[rustler::nif]
+#[rustler::nif(schedule = "DirtyCpu")]
 fn module_providers<'a>(env: Env<'a>, module: Term<'a>) -> Term<'a> {
     let providers = module::decode(module).map(|module| {
         let providers: Vec<_> = module
