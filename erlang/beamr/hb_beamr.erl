@@ -22,6 +22,7 @@
 -export_type([handle/0, mode/0, function_ref/0, import_fun/0, import_request/0, import_answer/0]).
 
 -define(LINGER, 30000).
+-define(MAX_LINGER, 16#ffffffff).
 
 -type handle() :: pid().
 -type mode() :: wasm | aot.
@@ -63,14 +64,17 @@ start(Image, Mode) ->
 -spec start(binary(), mode(), Linger :: timeout()) ->
     {ok, handle(), [hb_beamr_signature:import()], [hb_beamr_signature:export()]}
     | {error, wasmbeam:error_reason()}.
-start(Image, Mode, Linger) when Mode =:= wasm; Mode =:= aot ->
+start(_Image, Mode, _Linger) when Mode =/= wasm, Mode =/= aot ->
+    {error, wasmbeam_error:reason(bad_argument, "expected a mode: wasm or aot",
+                                  #{expected => <<"wasm or aot">>, value => Mode})};
+start(Image, Mode, Linger)
+        when Linger =:= infinity; is_integer(Linger), Linger >= 0, Linger =< ?MAX_LINGER ->
     case wasmbeam:compile(Image, #{mode => Mode}) of
         {ok, Module} -> start_module(Module, Linger);
         {error, _} = Error -> Error
     end;
-start(_Image, Mode, _Linger) ->
-    {error, wasmbeam_error:reason(bad_argument, "expected a mode: wasm or aot",
-                                  #{expected => <<"wasm or aot">>, value => Mode})}.
+start(_Image, _Mode, Linger) ->
+    wasmbeam_error:bad_argument("infinity, or milliseconds from 0 to 2^32 - 1", Linger).
 
 start_module(Module, Linger) ->
     Imports = wasmbeam:imports(Module),

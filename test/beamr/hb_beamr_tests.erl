@@ -51,7 +51,9 @@ the_mode_is_wasm_test() ->
     {ok, Handle, _, _} = hb_beamr:start(source("calls"), wasm),
     ok = hb_beamr:stop(Handle),
     ?assert(is_error(not_permitted, hb_beamr:start(source("calls"), aot))),
-    ?assert(is_error(bad_argument, hb_beamr:start(source("calls"), fast))).
+    ?assert(is_error(bad_argument, hb_beamr:start(source("calls"), fast))),
+    [?assert(is_error(bad_argument, hb_beamr:start(source("calls"), wasm, Linger)))
+     || Linger <- [-1, 1.5, soon, 1 bsl 100]].
 
 %% Calling
 
