@@ -20,9 +20,10 @@
 -spec put(file:filename_all(), wasmbeam_host:id(), binary()) -> ok | {error, term()}.
 put(Folder, Id, Bytes) ->
     File = file(Folder, Id),
-    case filelib:file_size(File) =:= byte_size(Bytes) andalso filelib:is_regular(File) of
-        true -> ok;
-        false -> write(Folder, File, Bytes)
+    %% One that is damaged is written anew.
+    case filelib:file_size(File) =:= byte_size(Bytes) andalso file:read_file(File) of
+        {ok, Bytes} -> ok;
+        _ -> write(Folder, File, Bytes)
     end.
 
 write(Folder, File, Bytes) ->

@@ -75,7 +75,11 @@ pairs(_Rest, _Message, _Inner) ->
 next(<<$b, Size:32, Value:Size/binary, Rest/binary>>, _Inner) -> {ok, Value, Rest};
 next(<<$@, Hash:32/binary, Rest/binary>>, Inner) -> {ok, Inner(text_id(Hash)), Rest};
 next(<<$i, Size:32, Text:Size/binary, Rest/binary>>, _Inner) ->
-    {ok, binary_to_integer(Text), Rest};
+    try
+        {ok, binary_to_integer(Text), Rest}
+    catch
+        error:badarg -> error
+    end;
 next(<<$f, Value/float, Rest/binary>>, _Inner) -> {ok, Value, Rest};
 next(<<$a, Size:32, Text:Size/binary, Rest/binary>>, _Inner) -> {ok, atom(Text), Rest};
 next(<<$l, Rest/binary>>, Inner) -> list(Rest, [], Inner);

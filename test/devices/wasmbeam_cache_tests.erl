@@ -81,6 +81,8 @@ damaged_files_are_not_read_test_() ->
         ok = file:write_file(File, binary:copy(<<"gone">>, 1000)),
         ?assertEqual(not_found, wasmbeam_cache:read(Inner, Opts)),
         ?assertMatch({error, #{<<"status">> := 404, <<"id">> := Inner}}, wasmbeam_cache:read(Id, Opts)),
+        {ok, Inner} = wasmbeam_cache:write(Long, Opts),
+        ?assertEqual({ok, Long}, wasmbeam_cache:read(Inner, Opts)),
         ok = file:write_file(File, <<"cut">>),
         {ok, Id} = wasmbeam_cache:write(#{<<"a">> => Long}, Opts),
         ?assertEqual({ok, #{<<"a">> => Long}}, wasmbeam_cache:read(Id, Opts)),
@@ -120,3 +122,14 @@ what_is_in_memory_outlives_the_application_that_wrote_it_first_test() ->
     ok = wasmbeam_cache_memory:clear(),
     Owner = ets:info(wasmbeam_cache_memory, owner),
     ?assertEqual({group_leader, whereis(init)}, process_info(Owner, group_leader)).
+
+what_no_cache_has_written_is_told_test_() ->
+    {setup, fun folder/0, fun(Folder) -> ok = file:del_dir_r(Folder) end, fun(Folder) -> fun() ->
+        [begin
+             Bytes = <<"wasmbeam-message-1", 0, 1:32, "a", Value/binary>>,
+             Id = wasmbeam_cache_object:text_id(crypto:hash(sha256, Bytes)),
+             ok = wasmbeam_cache_disk:put(Folder, Id, Bytes),
+             ?assertMatch({error, #{<<"class">> := <<"cache">>}},
+                          wasmbeam_cache:read(Id, #{cache => {disk, Folder}}))
+         end || Value <- [<<$i, 3:32, "one">>, <<$f, -1:64>>, <<$b, 9:32, "short">>, <<$l>>, <<"?">>]]
+    end end}.
