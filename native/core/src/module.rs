@@ -48,11 +48,13 @@ impl ModuleId {
 }
 
 /// What the code of a module does not tell about the image that it was compiled from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub id: ModuleId,
     pub size: Size,
     pub has_objects_in_segments: bool,
+    /// The positions of the exports that are [brief](load::brief).
+    pub brief_exports: Vec<u32>,
 }
 
 /// What a compilation is about to do.
@@ -104,6 +106,9 @@ pub struct Export {
     pub ty: ExternType,
     /// Of a function.
     pub signature: Option<Arc<Signature>>,
+    /// Whether it is a function that is over in a moment, whatever it is called with: one without
+    /// loops that calls none but such functions. It cannot be suspended, and need not be.
+    pub is_brief: bool,
     pub(crate) handle: ModuleExport,
 }
 
@@ -158,6 +163,7 @@ impl Module {
             id: ModuleId::of(source),
             size,
             has_objects_in_segments: instrument::has_objects_in_segments(&prepared.wasm)?,
+            brief_exports: load::brief::exports(&prepared.wasm)?,
         };
         Self::new(engine.clone(), inner, origin)
     }
@@ -215,15 +221,21 @@ impl Module {
                 name: export.name().to_owned(),
                 signature: ty.func().map(|ty| Arc::new(Signature::from(ty))),
                 ty,
+                is_brief: false,
                 handle: inner
                     .get_export_index(export.name())
                     .ok_or_else(|| Error::internal("an export without an index"))?,
             });
         }
         // The module's own exports come first, in its order, then those added by the loader.
-        let (visible, hidden): (Vec<_>, Vec<_>) = exports
+        let (mut visible, hidden): (Vec<_>, Vec<_>) = exports
             .into_iter()
             .partition(|export| !instrument::is_reserved(&export.name));
+        for position in &origin.brief_exports {
+            if let Some(export) = visible.get_mut(*position as usize) {
+                export.is_brief = true;
+            }
+        }
         let visible_exports = visible.len();
         let mut hidden: Vec<_> = hidden
             .into_iter()
@@ -282,8 +294,8 @@ impl Module {
         self.origin.size
     }
 
-    pub(crate) fn origin(&self) -> Origin {
-        self.origin
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Where the state of its instances is.

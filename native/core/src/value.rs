@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wasmtime::{
     AnyRef, AsContext, AsContextMut, ExnRef, ExternRef, Func, FuncType, HeapType, I31, OwnedRooted,
-    RefType, Val, ValType,
+    RefType, Val, ValRaw, ValType,
 };
 
 use crate::error::{Error, Result};
@@ -76,6 +76,8 @@ pub struct FuncRef {
     pub(crate) store: StoreId,
     pub(crate) func: Func,
     pub(crate) signature: Arc<Signature>,
+    /// Whether it is known to be [over in a moment](crate::load::brief).
+    pub(crate) is_brief: bool,
 }
 
 impl FuncRef {
@@ -89,6 +91,7 @@ impl FuncRef {
             store: context.data().id,
             func,
             signature,
+            is_brief: false,
         }
     }
 }
@@ -179,6 +182,33 @@ impl Value {
                 "the reference is not of type {ty}"
             )))
         }
+    }
+
+    /// Makes the engine's bare form of a number.
+    ///
+    /// # Errors
+    /// `BadArgument` if the value is not of that type, or is a reference.
+    pub(crate) fn into_raw(self, ty: &ValType) -> Result<ValRaw> {
+        Ok(match (self, ty) {
+            (Self::I32(value), ValType::I32) => ValRaw::i32(value),
+            (Self::I64(value), ValType::I64) => ValRaw::i64(value),
+            (Self::F32(bits), ValType::F32) => ValRaw::f32(bits),
+            (Self::F64(bits), ValType::F64) => ValRaw::f64(bits),
+            (Self::V128(bits), ValType::V128) => ValRaw::v128(bits),
+            (value, ty) => return Err(mismatch(&value, ty)),
+        })
+    }
+
+    /// Reads a number in the engine's bare form; none for references.
+    pub(crate) fn from_raw(raw: ValRaw, ty: &ValType) -> Option<Self> {
+        Some(match ty {
+            ValType::I32 => Self::I32(raw.get_i32()),
+            ValType::I64 => Self::I64(raw.get_i64()),
+            ValType::F32 => Self::F32(raw.get_f32()),
+            ValType::F64 => Self::F64(raw.get_f64()),
+            ValType::V128 => Self::V128(raw.get_v128()),
+            ValType::Ref(_) => return None,
+        })
     }
 
     fn into_reference(self, context: &mut Context<'_>, ty: &RefType) -> Result<Val> {

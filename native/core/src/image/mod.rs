@@ -8,14 +8,16 @@
 //! | offset | bytes | |
 //! | --- | --- | --- |
 //! | 0 | 8 | `"\0wbimage"` |
-//! | 8 | 4 | version of this format, 1 |
+//! | 8 | 4 | version of this format, 2 |
 //! | 12 | 4 | configuration: bit 0 fuel, bit 1 deterministic, bits 2 and 3 optimization; bit 4: there are objects in segments; bits 5 to 9: size of the stack, as an exponent of two |
 //! | 16 | 8 | identity of the engine: version, settings, machine |
 //! | 24 | 32 | SHA-256 of the image that was compiled |
 //! | 56 | 8 | its size in bytes |
 //! | 64 | 4 | its number of functions |
 //! | 68 | 4 | bytes of its longest function |
-//! | 72 | | the code |
+//! | 72 | 4 | the number of brief exports, n |
+//! | 76 | 4 n | their positions |
+//! | 76 + 4 n | | the code |
 //! | end - 32 | 32 | the seal of everything before |
 
 mod key;
@@ -30,8 +32,9 @@ use crate::module::{Module, ModuleId, Origin};
 use reader::Reader;
 
 const MAGIC: &[u8; 8] = b"\0wbimage";
-const VERSION: u32 = 1;
-const HEADER: usize = 72;
+const VERSION: u32 = 2;
+/// Without the positions of exports.
+const HEADER: usize = 76;
 const SEAL: usize = 32;
 
 const FUEL: u32 = 1;
@@ -61,6 +64,10 @@ pub fn seal(module: &Module, key: &Key, purpose: Purpose) -> Result<Vec<u8>> {
     image.extend_from_slice(&origin.size.bytes.to_le_bytes());
     image.extend_from_slice(&origin.size.functions.to_le_bytes());
     image.extend_from_slice(&origin.size.longest_function.to_le_bytes());
+    let brief = &origin.brief_exports;
+    let count = u32::try_from(brief.len()).map_err(Error::internal)?;
+    image.extend_from_slice(&count.to_le_bytes());
+    image.extend(brief.iter().flat_map(|position| position.to_le_bytes()));
     image.extend_from_slice(&code);
     let seal = key.seal(purpose, &image)?;
     image.extend_from_slice(&seal);
@@ -117,6 +124,10 @@ impl<'a> Header<'a> {
             functions: u32::from_le_bytes(reader.array()?),
             longest_function: u32::from_le_bytes(reader.array()?),
         };
+        let count = u32::from_le_bytes(reader.array()?);
+        let brief_exports = (0..count)
+            .map(|_| reader.array().map(u32::from_le_bytes))
+            .collect::<Result<_>>()?;
         Ok(Self {
             config: config(flags)?,
             identity,
@@ -124,13 +135,14 @@ impl<'a> Header<'a> {
                 id,
                 size,
                 has_objects_in_segments: flags & OBJECTS_IN_SEGMENTS != 0,
+                brief_exports,
             },
             code: reader.rest(),
         })
     }
 }
 
-fn header_flags(config: EngineConfig, origin: Origin) -> u32 {
+fn header_flags(config: EngineConfig, origin: &Origin) -> u32 {
     let objects = match origin.has_objects_in_segments {
         true => OBJECTS_IN_SEGMENTS,
         false => 0,

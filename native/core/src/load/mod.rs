@@ -5,6 +5,7 @@
 //! what a module keeps to itself is [exported under reserved names](instrument) where the whole
 //! state of its instances has to be reachable.
 
+pub mod brief;
 mod drops;
 mod effort;
 mod error;

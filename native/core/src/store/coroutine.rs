@@ -89,6 +89,8 @@ impl Coroutine {
             instances: Vec::new(),
             depth: 0,
             vals: Vec::new(),
+            raws: Vec::new(),
+            in_brief: false,
             captured: None,
             remembered: Vec::new(),
         };
@@ -98,6 +100,7 @@ impl Coroutine {
             let data = context.data();
             match data.interrupt.get() {
                 Some(why) => Err(Error::Interrupted(why).into()),
+                None if data.in_brief => Ok(UpdateDeadline::Continue(1)),
                 None => {
                     data.port.event(Event::Yielded);
                     Ok(UpdateDeadline::Yield(1))

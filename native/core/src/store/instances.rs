@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::natives::{self, Native};
 use crate::snapshot::{self, Purpose, Tracked};
-use crate::value::{FuncRef, Signature};
+use crate::value::FuncRef;
 use crate::wasi::{WasiConfig, WasiState, Width};
 use crate::wasi_host::{HostWasi, HostWorld};
 
@@ -472,12 +472,13 @@ pub(super) fn function(
     let Some(Extern::Func(func)) = export_at(context, instance, export) else {
         return Err(unknown());
     };
-    let signature: Option<Arc<Signature>> = state(context.data(), instance)
+    let export = state(context.data(), instance)
         .and_then(|state| state.module.all_exports().get(export))
-        .and_then(|export| export.signature.clone());
+        .ok_or_else(unknown)?;
     Ok(FuncRef {
         store: context.data().id,
         func,
-        signature: signature.ok_or_else(unknown)?,
+        signature: export.signature.clone().ok_or_else(unknown)?,
+        is_brief: export.is_brief,
     })
 }

@@ -18,7 +18,7 @@ mod revive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use wasmtime::{StoreContextMut, Val};
+use wasmtime::{StoreContextMut, Val, ValRaw};
 
 pub use coroutine::{Coroutine, Step, StoreConfig};
 pub use imports::Binding;
@@ -65,6 +65,10 @@ pub struct StoreData {
     pub(crate) depth: u32,
     /// Room for the arguments and results of a call, kept from one to the next.
     pub(crate) vals: Vec<Val>,
+    /// As that, of calls that are brief.
+    pub(crate) raws: Vec<ValRaw>,
+    /// Whether what runs is over in a moment, and cannot be suspended.
+    pub(crate) in_brief: bool,
     /// The state that was captured last, as long as it is what it was.
     pub(crate) captured: Option<Arc<State>>,
     /// The last snapshots that were written, read or based on, which the next may be based on; the

@@ -6,7 +6,8 @@ use wasmbeam_core::{Engine, EngineConfig, Error, GuestStack, Module, Opt};
 
 use crate::support::{compile, key, module, other_key, request};
 
-const HEADER: usize = 72;
+/// With the position of one brief export.
+const HEADER: usize = 80;
 const SEAL: usize = 32;
 
 fn compiled(config: EngineConfig) -> Module {
@@ -69,6 +70,7 @@ fn an_image_is_the_module_that_it_was_made_of() {
         assert_eq!(opened.engine().config(), module.engine().config());
         assert_eq!(opened.exports().len(), 1);
         assert_eq!(opened.exports()[0].name, "imaged");
+        assert!(opened.exports()[0].is_brief);
         // An image of that is the same one.
         assert_eq!(image_of(&opened), image_of(&module));
     }
@@ -169,6 +171,17 @@ fn a_sealed_image_without_code_does_not_load() {
         other.extend_from_slice(&code);
         other.extend_from_slice(&[0; SEAL]);
         assert!(bad(&sealed_again(other)).contains("the code does not load"));
+    }
+}
+
+#[test]
+fn a_sealed_image_that_ends_within_its_header_does_not_load() {
+    let image = image();
+    for (place, count) in [(76, 1), (76, u32::MAX), (HEADER, 2)] {
+        let mut other = image[..place].to_vec();
+        other[72..76].copy_from_slice(&u32::to_le_bytes(count));
+        other.extend_from_slice(&[0; SEAL]);
+        assert!(bad(&sealed_again(other)).contains("ends within its header"));
     }
 }
 

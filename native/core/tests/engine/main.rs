@@ -1,5 +1,6 @@
 //! The call engine as an embedder sees it: stores driven step by step.
 
+mod brief;
 mod calls;
 mod emscripten;
 mod fuel;

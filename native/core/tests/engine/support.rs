@@ -78,6 +78,10 @@ impl Guest {
         })
     }
 
+    pub fn module(&self, instance: usize) -> &Module {
+        &self.modules[instance]
+    }
+
     pub fn target_in(&self, instance: usize, name: &str) -> Target {
         let export = self.modules[instance].export_index(name).unwrap();
         Target::Export { instance, export }
