@@ -12,9 +12,12 @@ rows(Files) ->
     [#{name => "empty native function",
        run => fun(Count) -> empty(Echo, Count) end},
      #{name => "call of a trivial export",
-       run => fun(Count) -> call(Echo, Count) end,
+       run => fun(Count) -> call(Echo, <<"identity">>, Count) end,
        native => "call_async",
        aim => "both + 200 ns"},
+     #{name => "  of one with a loop",
+       run => fun(Count) -> call(Echo, <<"identity_looping">>, Count) end,
+       native => "call_async"},
      #{name => "  wasmtime's Func::call, no fiber", native => "call", count => 100000},
      #{name => "  wasmtime's TypedFunc::call, no fiber", native => "typed_call", count => 100000},
      #{name => "import answered by a fun",
@@ -43,11 +46,11 @@ empty(Instance, Count) ->
     ok = wasmbeam_nif:noop(Instance, <<"identity">>, [1], infinity),
     empty(Instance, Count - 1).
 
-call(_Instance, 0) ->
+call(_Instance, _Function, 0) ->
     ok;
-call(Instance, Count) ->
-    {ok, [1]} = wasmbeam:call(Instance, <<"identity">>, [1]),
-    call(Instance, Count - 1).
+call(Instance, Function, Count) ->
+    {ok, [1]} = wasmbeam:call(Instance, Function, [1]),
+    call(Instance, Function, Count - 1).
 
 %% The guest calls the import that many times.
 relay(Instance, Count) ->

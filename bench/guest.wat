@@ -3,6 +3,8 @@
   (memory (export "memory") 32)
 
   (func (export "identity") (param i32) (result i32) local.get 0)
+  ;; With a loop, which could be long for all that anybody knows.
+  (func (export "identity_looping") (param i32) (result i32) (loop) local.get 0)
 
   ;; Calls the import that many times.
   (func (export "relay") (param $times i32) (result i32)

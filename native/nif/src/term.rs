@@ -160,21 +160,43 @@ pub fn decode_list<'a>(
     types: &[ValType],
     what: &'static str,
 ) -> Result<Vec<Value>, Failure<'a>> {
-    let plural = if types.len() == 1 { "" } else { "s" };
-    let wrong = || Failure::bad(format!("a list of {} {what}{plural}", types.len()), list);
-    if list.list_length().map_err(|_| wrong())? != types.len() {
-        return Err(wrong());
-    }
     let mut values = Vec::with_capacity(types.len());
-    let terms = list.into_list_iterator().map_err(|_| wrong())?;
-    for (index, (term, ty)) in terms.zip(types).enumerate() {
-        values.push(decode(term, ty).ok_or_else(|| Failure::BadArgument {
-            position: Some((what, index + 1)),
-            expected: type_name(ty),
-            value: term,
-        })?);
+    let mut rest = list;
+    for ty in types {
+        let Ok((term, tail)) = rest.list_get_cell() else {
+            return Err(misfit(list, types, what));
+        };
+        match decode(term, ty) {
+            Some(value) => values.push(value),
+            None => return Err(misfit(list, types, what)),
+        }
+        rest = tail;
     }
-    Ok(values)
+    if rest.is_empty_list() {
+        Ok(values)
+    } else {
+        Err(misfit(list, types, what))
+    }
+}
+
+/// Why a list is none of values of these types: first of all by their number.
+#[cold]
+fn misfit<'a>(list: Term<'a>, types: &[ValType], what: &'static str) -> Failure<'a> {
+    if list.list_length().is_ok_and(|length| length == types.len())
+        && let Ok(terms) = list.into_list_iterator()
+    {
+        for (index, (term, ty)) in terms.zip(types).enumerate() {
+            if decode(term, ty).is_none() {
+                return Failure::BadArgument {
+                    position: Some((what, index + 1)),
+                    expected: type_name(ty),
+                    value: term,
+                };
+            }
+        }
+    }
+    let plural = if types.len() == 1 { "" } else { "s" };
+    Failure::bad(format!("a list of {} {what}{plural}", types.len()), list)
 }
 
 /// Reads one value of the given type.

@@ -248,11 +248,9 @@ fn invoke_brief(
     let called = unsafe { function.func.call_unchecked(&mut *context, &raw mut *raws) };
     context.data_mut().in_brief = false;
     called.map_err(|error| Box::new(failure(context, &error)))?;
-    values.extend(
-        raws.iter()
-            .zip(results)
-            .filter_map(|(raw, ty)| Value::from_raw(*raw, ty)),
-    );
+    for (raw, ty) in raws.iter().zip(results) {
+        values.extend(Value::from_raw(*raw, ty));
+    }
     context.data_mut().raws = raws;
     Ok(values)
 }
