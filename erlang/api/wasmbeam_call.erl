@@ -238,9 +238,8 @@ failure(error, {bad_results, {_, #{message := Wrong}}} = Reason, [], Context) ->
                             [Module, Name, Wrong]),
     import_failed(Message, error, Reason, [], Context);
 failure(Class, Reason, Stack, #{module := Module, name := Name} = Context) ->
-    %% The reason may hold the errors of calls in calls in calls, each with a message of this kind.
-    Message = io_lib:format("the function of import ~ts.~ts failed: ~0tp:~0tP",
-                            [Module, Name, Class, Reason, 15]),
+    Message = io_lib:format("the function of import ~ts.~ts failed: ~ts",
+                            [Module, Name, wasmbeam_error:exception(Class, Reason)]),
     import_failed(Message, Class, Reason, Stack, Context).
 
 import_failed(Message, Class, Reason, Stack, #{module := Module, name := Name}) ->

@@ -1,7 +1,7 @@
 %% @doc The errors of wasmbeam: how they are made and shown.
 -module(wasmbeam_error).
 
--export([reason/2, reason/3, bad_argument/2, normalize/1, format/1]).
+-export([reason/2, reason/3, bad_argument/2, exception/2, normalize/1, format/1]).
 
 -export_type([failure/0]).
 
@@ -13,6 +13,8 @@
 
 %% How much of a term is worth showing.
 -define(DEPTH, 40).
+%% Of a reason in a message, that may hold the errors of calls in calls in calls, each with a message.
+-define(REASON_DEPTH, 15).
 
 %% @doc An error's class with its message.
 -spec reason(atom(), unicode:chardata()) -> wasmbeam:error_reason().
@@ -29,6 +31,18 @@ reason(Class, Message, Info) ->
 bad_argument(Expected, Value) ->
     {error, reason(bad_argument, ["expected ", Expected],
                    #{expected => unicode:characters_to_binary(Expected), value => Value})}.
+
+%% @doc What an exception is to people, one of Elixir by its own message.
+-spec exception(error | exit | throw, term()) -> unicode:chardata().
+exception(error, #{'__exception__' := true, '__struct__' := Name, message := Message})
+        when is_atom(Name), is_binary(Message) ->
+    Printed = case atom_to_list(Name) of
+        "Elixir." ++ Known -> Known;
+        Other -> Other
+    end,
+    [Printed, ": ", Message];
+exception(Class, Reason) ->
+    io_lib:format("~0tp:~0tP", [Class, Reason, ?REASON_DEPTH]).
 
 %% @doc Gives the errors of the stand-in library the shape of all others. Faults of the library itself
 %% are logged.
@@ -52,7 +66,7 @@ format({error, Word}) when is_atom(Word) ->
 format({error, Reason, _State}) ->
     format(Reason);
 format({error, Class, Reason, Stack, _State}) ->
-    Message = io_lib:format("the import fun failed: ~0tp:~0tP", [Class, Reason, ?DEPTH]),
+    Message = ["the import fun failed: ", exception(Class, Reason)],
     format(reason(import_failed, Message, #{stacktrace => Stack}));
 format({Class, #{message := Message} = Info}) ->
     Details = [detail(Key, Value) || {Key, Value} <- lists:sort(maps:to_list(Info)),

@@ -21,8 +21,12 @@
 -spec write(wasmbeam_host:message() | binary(), wasmbeam_host:opts()) ->
     {ok, wasmbeam_host:id()} | wasmbeam_fault:t().
 write(Message, Opts) ->
-    {Module, Store} = store(Opts),
-    put_objects(Message, fun(Id, Bytes) -> Module:put(Store, Id, Bytes) end).
+    case store(Opts) of
+        {ok, Module, Store} ->
+            put_objects(Message, fun(Id, Bytes) -> Module:put(Store, Id, Bytes) end);
+        {error, _} = Error ->
+            Error
+    end.
 
 %% @doc The id under which a message or binary is stored.
 -spec id(wasmbeam_host:message() | binary()) -> {ok, wasmbeam_host:id()} | wasmbeam_fault:t().
@@ -61,7 +65,12 @@ put_object(Value, Path, Put) ->
 -spec read(wasmbeam_host:id(), wasmbeam_host:opts()) ->
     {ok, wasmbeam_host:message() | binary()} | not_found | wasmbeam_fault:t().
 read(Id, Opts) ->
-    {Module, Store} = store(Opts),
+    case store(Opts) of
+        {ok, Module, Store} -> read(Id, Module, Store);
+        {error, _} = Error -> Error
+    end.
+
+read(Id, Module, Store) ->
     try {ok, get_object(Id, Module, Store)}
     catch
         throw:{not_found, Id} -> not_found;
@@ -95,6 +104,9 @@ store(Opts) ->
         #{} -> application:get_env(wasmbeam, cache, memory)
     end,
     case Configured of
-        memory -> {wasmbeam_cache_memory, memory};
-        {disk, Folder} -> {wasmbeam_cache_disk, Folder}
+        memory -> {ok, wasmbeam_cache_memory, memory};
+        {disk, Folder} -> {ok, wasmbeam_cache_disk, Folder};
+        Other ->
+            wasmbeam_fault:new(bad_argument, "expected memory or {disk, Folder} for cache, not ~0tP",
+                               [Other, 10])
     end.

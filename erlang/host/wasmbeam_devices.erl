@@ -35,7 +35,7 @@ first(Name, Lowercase, [Devices | Others]) when map_size(Devices) > 0 ->
         #{Name := Device} -> {ok, Device};
         #{} ->
             case [Device || {Key, Device} <- maps:to_list(Devices),
-                            wasmbeam_path:lowercase(Key) =:= Lowercase] of
+                            is_named(Key, Lowercase)] of
                 [Device | _] -> {ok, Device};
                 [] -> first(Name, Lowercase, Others)
             end
@@ -44,6 +44,12 @@ first(Name, Lowercase, [_ | Others]) ->
     first(Name, Lowercase, Others);
 first(_Name, _Lowercase, []) ->
     error.
+
+is_named(Key, Lowercase) ->
+    case wasmbeam_name:binary(Key) of
+        Name when is_binary(Name) -> wasmbeam_path:lowercase(Name) =:= Lowercase;
+        _ -> false
+    end.
 
 %% As they are mostly written first.
 own(<<"WASM-64@1.0">>) -> {ok, dev_wasm};

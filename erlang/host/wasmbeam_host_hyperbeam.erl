@@ -144,7 +144,7 @@ updates(Updates) ->
 
 %% HyperBEAM looks for devices in a list; the first of a name counts. Once in it, they stay.
 opts(#{devices := Devices} = Opts) when not is_map_key(?KNOWN, Opts) ->
-    Extra = [#{<<"name">> => Name, <<"module">> => Module}
+    Extra = [#{<<"name">> => wasmbeam_name:binary(Name), <<"module">> => Module}
              || {Name, Module} <- maps:to_list(Devices)],
     Opts#{preloaded_devices => Extra ++ node_option(preloaded_devices, [], Opts), ?KNOWN => true};
 opts(Opts) ->

@@ -49,6 +49,19 @@ a_function_that_raises_fails_the_call_test() ->
          {error, undef, fun(_) -> wasmbeam_nothing:here() end},
          {exit, normal, fun(_) -> exit(normal) end}]].
 
+the_message_has_the_exception_and_of_one_of_elixir_its_own_test() ->
+    Message = fun(Raise) ->
+        {error, {import_failed, #{message := Text}}} = call_g(fun(_) -> Raise() end, [1, 2]),
+        Text
+    end,
+    Elixirs = #{'__exception__' => true, '__struct__' => 'Elixir.RuntimeError'},
+    ?assertEqual(<<"the function of import env.f failed: throw:{a,1}">>,
+                 Message(fun() -> throw({a, 1}) end)),
+    ?assertEqual(<<"the function of import env.f failed: RuntimeError: größer"/utf8>>,
+                 Message(fun() -> error(Elixirs#{message => <<"größer"/utf8>>}) end)),
+    [?assert(is_binary(Message(fun() -> error(Elixirs#{message => Odd}) end)))
+     || Odd <- [<<255>>, <<1:3>>, undefined]].
+
 rubbish_in_place_of_results_fails_the_call_test() ->
     [begin
          I = g(fun(_) -> Rubbish end),

@@ -133,3 +133,10 @@ what_no_cache_has_written_is_told_test_() ->
                           wasmbeam_cache:read(Id, #{cache => {disk, Folder}}))
          end || Value <- [<<$i, 3:32, "one">>, <<$f, -1:64>>, <<$b, 9:32, "short">>, <<$l>>, <<"?">>]]
     end end}.
+
+a_cache_that_is_none_is_an_error_test() ->
+    [begin
+         ?assertMatch({error, #{<<"class">> := <<"bad_argument">>, <<"message">> := _}}, Answer)
+     end || Cache <- [disk, undefined, {file, "here"}],
+            Answer <- [wasmbeam_cache:write(<<"bytes">>, #{cache => Cache}),
+                       wasmbeam_cache:read(<<"id">>, #{cache => Cache})]].

@@ -171,6 +171,15 @@ the_host_is_chosen_by_what_is_there_test_() ->
     [device_hosts:on_embedded(?_assertEqual(wasmbeam_host_embedded, wasmbeam_host:choose(auto))),
      device_hosts:on_hyperbeam(?_assertEqual(wasmbeam_host_hyperbeam, wasmbeam_host:choose(auto)))].
 
+a_device_of_the_call_may_be_named_by_a_string_or_an_atom_test_() ->
+    device_hosts:on_embedded(fun() ->
+        Device = #{compute => fun(_) -> {ok, <<"mine">>} end},
+        [?assertEqual({ok, <<"mine">>},
+                      wasmbeam_host:resolve(#{<<"device">> => <<"mine@1.0">>}, <<"compute">>,
+                                            #{devices => #{Name => Device, 17 => Device}}))
+         || Name <- ["Mine@1.0", 'mine@1.0']]
+    end).
+
 %% Of a node that has no hb_opts.
 options_without_hyperbeams_test() ->
     ?assertEqual(7, wasmbeam_host_hyperbeam:option(some_option, 1, #{some_option => 7})),
