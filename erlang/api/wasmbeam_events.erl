@@ -168,10 +168,19 @@ start() ->
 %% @private
 -spec init([]) -> {ok, []}.
 init([]) ->
+    true = group_leader(leader(), self()),
     Configured = application:get_env(wasmbeam, event_handlers, []),
     Attached = lists:foldl(fun configured/2, handlers(), Configured),
     ok = publish(Attached),
     {ok, []}.
+
+%% Not that of the process that happens to be first: the application of that one would take this one
+%% along when it stops, and what a handler prints would have no place when its shell ends.
+leader() ->
+    case whereis(user) of
+        undefined -> whereis(init);
+        User -> User
+    end.
 
 configured({Id, Names, Handler}, Attached) ->
     case {is_list(Names) andalso Names -- names(), function(Handler), find(Id, Attached)} of

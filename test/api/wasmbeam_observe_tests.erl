@@ -422,3 +422,8 @@ the_environment_does_not_change_backtraces_test_() ->
             os:unsetenv("RUST_BACKTRACE")
         end
     end}.
+
+handlers_outlive_the_application_that_was_first_to_start_an_instance_test() ->
+    ok = wasmbeam_events:ensure_started(),
+    ?assertEqual({group_leader, whereis(user)},
+                 process_info(whereis(wasmbeam_events), group_leader)).
