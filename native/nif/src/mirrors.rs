@@ -12,6 +12,7 @@ use crate::atoms;
 use crate::call::refused;
 use crate::error::Failure;
 use crate::instance;
+use crate::reaper;
 
 /// Those of a store.
 #[derive(Default)]
@@ -71,6 +72,15 @@ impl Mirrors {
         });
         // All of them, whatever comes of one.
         written.collect::<Vec<_>>().into_iter().collect()
+    }
+}
+
+impl Drop for Mirrors {
+    fn drop(&mut self) {
+        let folders = std::mem::take(self.folders.get_mut());
+        if !folders.is_empty() {
+            reaper::discard(folders);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! A thread for what would keep a scheduler too long: giving back a store's memory and the terms that
-//! it held, and unwinding the calls of processes that died.
+//! A thread for what would keep a scheduler too long: giving back a store's memory, what it held and
+//! trees of files, and unwinding the calls of processes that died.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use wasmbeam_core::store::Coroutine;
 
 use crate::atoms;
 use crate::store::{SharedStore, tell_from_outside};
-use crate::term::{SavedTerms, free_dropped};
+use crate::term::free_dropped;
 
 /// With more jobs than this ahead, those who stop instances wait: they could otherwise be faster
 /// than memory is given back.
@@ -23,7 +23,7 @@ const MAX_BACKLOG: usize = 256;
 enum Job {
     Free(Coroutine),
     Unwind(Arc<SharedStore>),
-    Forget(Vec<Arc<SavedTerms>>),
+    Discard(Box<dyn Send>),
     Tell(LocalPid, u64, Atom),
 }
 
@@ -54,7 +54,7 @@ fn reap(job: Job) {
     let _ = catch_unwind(AssertUnwindSafe(|| match job {
         Job::Free(coroutine) => drop(coroutine),
         Job::Unwind(store) => store.unwind(),
-        Job::Forget(terms) => drop(terms),
+        Job::Discard(it) => drop(it),
         Job::Tell(pid, ticket, what) => tell_from_outside(&pid, ticket, what),
     }));
     free_dropped();
@@ -70,10 +70,9 @@ pub fn free(coroutine: Coroutine) {
     send(Job::Free(coroutine));
 }
 
-/// Drops what may have handles of instances: dropping one of those ends its store, which may have
-/// others, and so on.
-pub fn forget(terms: Vec<Arc<SavedTerms>>) {
-    send(Job::Forget(terms));
+/// Drops what nobody needs any more, and may take long to be dropped.
+pub fn discard(it: impl Send + 'static) {
+    send(Job::Discard(Box::new(it)));
 }
 
 /// Ends the calls that a dead process left open.

@@ -787,7 +787,8 @@ impl SharedStore {
             reaper::free(coroutine);
             let mut control = self.control.lock();
             let instances = control.instances.iter_mut();
-            reaper::forget(instances.filter_map(|entry| entry.imports.take()).collect());
+            let imports = instances.filter_map(|entry| entry.imports.take());
+            reaper::discard(imports.collect::<Vec<_>>());
         }
     }
 }

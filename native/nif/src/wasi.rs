@@ -17,6 +17,7 @@ use wasmbeam_core::{Error, Question, Reply};
 
 use crate::atoms;
 use crate::error::{Failure, posix};
+use crate::reaper;
 use crate::term;
 
 /// `{wait, Ns | infinity, Stdin}`, `{stdin, MaxLen, Nonblocking}`, `{output, Stream, Bytes}`,
@@ -102,6 +103,15 @@ impl WasiRes {
     /// There is one world for one instance.
     pub fn take(&self) -> Option<World> {
         self.0.lock().take()
+    }
+}
+
+/// That of an instance that never came to be.
+impl Drop for WasiRes {
+    fn drop(&mut self) {
+        if let Some(world) = self.take() {
+            reaper::discard(world);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use wasmbeam_core::wasi::{
 use crate::atoms;
 use crate::error::{self, Failure, posix};
 use crate::instance::visit;
+use crate::reaper;
 use crate::term;
 use crate::wasi::{node, pairs, tagged};
 
@@ -43,6 +44,15 @@ impl WorldRes {
             pending,
         })
         .encode(env)
+    }
+}
+
+impl Drop for WorldRes {
+    fn drop(&mut self) {
+        if self.state.used_entries() * ENTRY_BYTES > INLINE_BYTES {
+            // If this is the last of those that share the files, all of them go.
+            reaper::discard(Arc::clone(&self.state));
+        }
     }
 }
 
