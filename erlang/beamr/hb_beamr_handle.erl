@@ -45,11 +45,14 @@ stop(Handle) ->
     receive {'DOWN', Monitor, process, Handle, _} -> ok end.
 
 %% @private
+-spec init({Starter :: pid(), Linger :: timeout()}) -> {ok, #state{}}.
 init({Starter, Linger}) ->
     Users = #{monitor(process, Starter) => Starter},
     {ok, #state{starter = Starter, users = Users, linger = Linger}}.
 
 %% @private
+-spec handle_call({adopt, wasmbeam:instance()}, gen_server:from(), #state{}) ->
+    {noreply, #state{}, hibernate}.
 handle_call({adopt, Instance}, From, State) ->
     %% Registered before the starter hears of it.
     Registered = registered(State#state{instance = Instance}),
@@ -57,14 +60,18 @@ handle_call({adopt, Instance}, From, State) ->
     {noreply, Registered, hibernate}.
 
 %% @private
+-spec handle_continue(register, #state{}) -> {noreply, #state{}, hibernate}.
 handle_continue(register, State) ->
     {noreply, registered(State), hibernate}.
 
 %% @private
+-spec handle_cast(term(), #state{}) -> {noreply, #state{}, hibernate}.
 handle_cast(_, State) ->
     {noreply, State, hibernate}.
 
 %% @private
+-spec handle_info(term(), #state{}) ->
+    {noreply, #state{}, hibernate | {continue, register}} | {stop, normal, #state{}}.
 handle_info({'DOWN', Registry, process, _, _}, #state{registry = Registry} = State) ->
     {noreply, State, {continue, register}};
 handle_info({'DOWN', User, process, Pid, _}, #state{users = Users} = State)
@@ -83,6 +90,7 @@ handle_info(_, State) ->
     {noreply, State, hibernate}.
 
 %% @private
+-spec terminate(term(), #state{}) -> ok.
 terminate(_Reason, #state{instance = none}) ->
     ok;
 terminate(_Reason, #state{instance = Instance}) ->

@@ -102,6 +102,7 @@ owner() ->
     end.
 
 %% @private
+-spec init([]) -> {ok, none}.
 init([]) ->
     %% The application of the process that happens to be first would take this one along when it
     %% stops: it ends all processes of its group.
@@ -112,15 +113,18 @@ init([]) ->
     {ok, none}.
 
 %% @private
+-spec handle_call({watch, pid()}, gen_server:from(), none) -> {reply, ok, none}.
 handle_call({watch, Handle}, _From, State) ->
     _ = monitor(process, Handle),
     {reply, ok, State}.
 
 %% @private
+-spec handle_cast(term(), none) -> {noreply, none}.
 handle_cast(_, State) ->
     {noreply, State}.
 
 %% @private
+-spec handle_info(term(), none) -> {noreply, none}.
 handle_info({'DOWN', _, process, Handle, _}, State) ->
     true = ets:delete(?TABLE, Handle),
     true = ets:match_delete(?USERS, {{Handle, '_'}}),
