@@ -18,6 +18,7 @@ mod module;
 pub mod mounts;
 mod natives;
 pub mod node;
+mod shared_file;
 pub mod snapshot;
 pub mod store;
 mod table;

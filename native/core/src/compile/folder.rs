@@ -1,14 +1,14 @@
 //! Compiled code in files, for the next process.
 //!
-//! Any number of processes may share a folder, and end at any moment. An entry appears whole, by
-//! the renaming of a temporary file; one whose writer has died is known by its lock being free, and
-//! removed. Entries are believed because of their [seal](crate::image), not because of where they
-//! are: whoever can write to the folder can have modules compiled again, and no more than that.
+//! Any number of processes may [share](crate::shared_file) a folder, and end at any moment. An entry
+//! appears whole, by the renaming of a temporary file; one whose writer has died is removed. Entries
+//! are believed because of their [seal](crate::image), not because of where they are: whoever can write
+//! to the folder can have modules compiled again, and no more than that.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
@@ -18,6 +18,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::{self, Key, KeySource, Purpose};
 use crate::module::{Module, ModuleId};
+use crate::shared_file;
 
 pub const DEFAULT_FOLDER_BYTES: u64 = 1 << 30;
 
@@ -99,7 +100,7 @@ impl Folder {
         let key = self.key.key()?;
         self.tidy_once()?;
         let path = self.entry(&key, engine, id)?;
-        let Some(mut file) = open(&path)? else {
+        let Some(mut file) = shared_file::open(&path)? else {
             return Ok(None);
         };
         let rejected = |reason: String| {
@@ -153,7 +154,7 @@ impl Folder {
             "{TEMPORARY_PREFIX}{:016x}",
             getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?
         ));
-        let written = write(&temporary, &bytes).and_then(|file| {
+        let written = shared_file::write(&temporary, &bytes).and_then(|file| {
             let renamed = fs::rename(&temporary, &path);
             // Locked until it has its name.
             drop(file);
@@ -178,7 +179,7 @@ impl Folder {
         if TIDIED.lock().contains(&self.path) {
             return Ok(());
         }
-        create(&self.path)?;
+        shared_file::create_folder(&self.path)?;
         self.tidy()?;
         TIDIED.lock().insert(self.path.clone());
         Ok(())
@@ -192,7 +193,7 @@ impl Folder {
             let name = file.file_name();
             let Some(name) = name.to_str() else { continue };
             if name.starts_with(TEMPORARY_PREFIX) {
-                remove_abandoned(&file.path());
+                shared_file::remove_abandoned(&file.path());
             } else if name.ends_with(ENTRY_SUFFIX) {
                 // Another process may have removed it.
                 let Ok(metadata) = file.metadata() else {
@@ -237,76 +238,4 @@ impl From<Error> for Failure {
 fn failed(stats: &mut FolderStats, message: String) {
     stats.failures += 1;
     stats.last_failure = Some(message);
-}
-
-/// Neither follows a link nor waits for the other end of what is no file.
-fn open(path: &Path) -> io::Result<Option<File>> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
-        options.custom_flags(flags.bits().cast_signed());
-    }
-    match options.open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn create(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
-    builder.create(path)
-}
-
-/// A new file, locked while it is open.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
-    let mut file = create_locked(path)?;
-    file.write_all(bytes)?;
-    Ok(file)
-}
-
-/// Whoever tidies may take a new file for an abandoned one before it is locked.
-fn create_locked(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    loop {
-        let file = options.open(path)?;
-        file.lock()?;
-        if has_name(&file)? {
-            return Ok(file);
-        }
-    }
-}
-
-#[cfg(unix)]
-fn has_name(file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(file.metadata()?.nlink() > 0)
-}
-
-/// What is open keeps its name.
-#[cfg(not(unix))]
-fn has_name(_file: &File) -> io::Result<bool> {
-    Ok(true)
-}
-
-fn remove_abandoned(path: &Path) {
-    let Ok(Some(file)) = open(path) else { return };
-    if file.try_lock().is_ok() {
-        let _ = fs::remove_file(path);
-    }
 }

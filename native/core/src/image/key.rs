@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use super::flags;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::module::ModuleId;
+use crate::shared_file;
 
 /// What a key has to have at least.
 pub const MIN_KEY_BYTES: usize = 32;
@@ -177,15 +178,35 @@ fn check(file: &File) -> std::io::Result<()> {
 /// whole, and only if there is none.
 fn create(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    create_folder(folder)?;
+    shared_file::create_folder(folder)?;
+    tidy(folder, path);
     let mut key = [0; MIN_KEY_BYTES];
     fill(&mut key)?;
     let temporary = temporary(path)?;
-    let written = write(&temporary, &key).and_then(|()| std::fs::hard_link(&temporary, path));
+    let written = shared_file::write(&temporary, &key).and_then(|file| {
+        file.sync_all()?;
+        std::fs::hard_link(&temporary, path)
+    });
     let _ = std::fs::remove_file(&temporary);
     match written {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         written => written,
+    }
+}
+
+/// Removes what writers have left that died before there was a key.
+fn tidy(folder: &Path, key: &Path) {
+    let Some(name) = key.file_name() else { return };
+    // What cannot be looked at cannot be tidied.
+    for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let found = file.file_name();
+        let number = found
+            .as_encoded_bytes()
+            .strip_prefix(name.as_encoded_bytes())
+            .and_then(|rest| rest.strip_prefix(b"."));
+        if number.is_some_and(|it| it.len() == 16 && it.iter().all(u8::is_ascii_hexdigit)) {
+            shared_file::remove_abandoned(&file.path());
+        }
     }
 }
 
@@ -199,30 +220,6 @@ fn temporary(path: &Path) -> std::io::Result<PathBuf> {
 
 fn fill(bytes: &mut [u8]) -> std::io::Result<()> {
     getrandom::fill(bytes).map_err(|error| std::io::Error::other(error.to_string()))
-}
-
-fn create_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
-    builder.create(folder)
-}
-
-fn write(path: &Path, key: &[u8]) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let mut file = options.open(path)?;
-    file.write_all(key)?;
-    file.sync_all()
 }
 
 fn refused(message: impl Into<String>) -> Error {

@@ -64,6 +64,28 @@ mod files {
     }
 
     #[test]
+    fn what_dead_writers_have_left_is_removed_with_the_making_of_a_key() {
+        let place = Place::new();
+        let path = place.path("aot.key");
+        let [dead, living, other] = [
+            "aot.key.0123456789abcdef",
+            "aot.key.fedcba9876543210",
+            "aot.key.notes",
+        ]
+        .map(|name| place.path(name));
+        for file in [&dead, &living, &other] {
+            fs::write(file, "").unwrap();
+        }
+        let writer = fs::File::open(&living).unwrap();
+        writer.lock().unwrap();
+        assert!(KeySource::File(path).key().is_ok());
+        assert_eq!(
+            [dead, living, other].map(|file| file.exists()),
+            [false, true, true]
+        );
+    }
+
+    #[test]
     fn a_file_that_others_have_access_to_is_no_key() {
         let place = Place::new();
         let path = place.path("open.key");
