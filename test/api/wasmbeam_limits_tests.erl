@@ -41,6 +41,22 @@ a_growth_that_the_module_forbids_does_not_count_test() ->
     ?assertMatch({error, {limit, #{limit := 2}}}, wasmbeam:memory_grow(I, 5)),
     ?assertEqual({ok, [0]}, wasmbeam:call(I, <<"n">>, [])).
 
+a_growth_that_cannot_be_takes_nothing_back_test() ->
+    I = wasmbeam_fixture:start(
+        "(module (memory $m 1) (memory $bytes 0 (pagesize 1)) (table $t i64 1 externref)
+           (func (export \"memory\") (param i32) (result i32) (memory.grow $m (local.get 0)))
+           (func (export \"bytes\") (param i32) (result i32) (memory.grow $bytes (local.get 0)))
+           (func (export \"table\") (param i64) (result i64)
+             (table.grow $t (ref.null extern) (local.get 0))))",
+        #{limits => #{memory => 3 * ?PAGE, table_elements => 5}}),
+    ?assertEqual({ok, [1]}, wasmbeam:call(I, <<"memory">>, [2])),
+    ?assertEqual({ok, [-1]}, wasmbeam:call(I, <<"bytes">>, [-1])),
+    ?assertEqual({ok, [-1]}, wasmbeam:call(I, <<"memory">>, [1])),
+    ?assertEqual({ok, [1]}, wasmbeam:call(I, <<"table">>, [4])),
+    ?assertEqual({ok, [-1]}, wasmbeam:call(I, <<"table">>, [-1])),
+    ?assertEqual({ok, [-1]}, wasmbeam:call(I, <<"table">>, [1])),
+    ?assertMatch(#{memory_bytes := 196608, table_elements := 5}, wasmbeam:info(I)).
+
 table_elements_count_test() ->
     ?assertMatch({error, {limit, #{what := <<"table elements">>, limit := 1, requested := 2}}},
                  wasmbeam:start(iolist_to_binary(?GROWING), #{limits => #{table_elements => 1}})),
