@@ -566,16 +566,11 @@ serialize(Instance, Options) ->
     case wasmbeam_options:check(Options, [compression, base]) of
         ok ->
             Compression = maps:get(compression, Options, none),
-            serialize_with(Instance, Compression, maps:get(base, Options, []));
+            Base = maps:get(base, Options, []),
+            access(Instance, fun(Ref) -> wasmbeam_nif:instance_serialize(Ref, Compression, Base) end);
         {error, _} = Error ->
             Error
     end.
-
-serialize_with(Instance, Compression, Base)
-        when Compression =:= none; Compression =:= lz4; Compression =:= zstd ->
-    access(Instance, fun(Ref) -> wasmbeam_nif:instance_serialize(Ref, Compression, Base) end);
-serialize_with(_Instance, Compression, _Base) ->
-    bad_argument("none, lz4 or zstd", Compression).
 
 %% @doc Gives a live instance the state of a snapshot of the same module. It is usable from then on,
 %% even if a call of it was cut short before. If there is an error it is what it was.
@@ -1006,13 +1001,10 @@ output_discarded(Instance, Stream) ->
         {error, _} = Error -> Error
     end.
 
-captured(Instance, Stream, Take)
-  when is_boolean(Take), Stream =:= stdout orelse Stream =:= stderr ->
+captured(Instance, Stream, Take) when Stream =:= stdout; Stream =:= stderr ->
     access(Instance, fun(Ref) -> wasmbeam_nif:output(Ref, Stream, Take) end);
-captured(_Instance, Stream, Take) when is_boolean(Take) ->
-    bad_argument("stdout or stderr", Stream);
-captured(_Instance, _Stream, Take) ->
-    bad_argument("true or false", Take).
+captured(_Instance, Stream, _Take) ->
+    bad_argument("stdout or stderr", Stream).
 
 at_path(Instance, Path, Access) when is_binary(Path) ->
     access(Instance, fun(Ref) -> Access(Ref, Path) end);

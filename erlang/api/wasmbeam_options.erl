@@ -86,6 +86,19 @@ expected(progress, _) -> "a fun of arity 1";
 expected(compile_limits, Value) when is_map(Value) ->
     check(Value, [bytes, functions, function_bytes, time]);
 expected(compile_limits, _) -> "a map of limits";
+expected(store, none) -> ok;
+expected(store, Value) ->
+    case wasmbeam_call:reference(Value) of
+        {ok, _} -> ok;
+        error -> "an instance"
+    end;
+expected(compression, Value) when Value =:= none; Value =:= lz4; Value =:= zstd -> ok;
+expected(compression, _) -> "none, lz4 or zstd";
+expected(Name, Value) when Name =:= deterministic; Name =:= take ->
+    case is_boolean(Value) of
+        true -> ok;
+        false -> "true or false"
+    end;
 expected(fuel, Value) when is_boolean(Value) -> ok;
 expected(fuel, Value) -> count(Value);
 expected(time, Value) -> expected(timeout, Value);

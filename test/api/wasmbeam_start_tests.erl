@@ -102,6 +102,21 @@ wrong_options_are_bad_arguments_test() ->
                     #{owner => make_ref()},
                     #{on_interrupt => ignore}, #{on_interrupt => []}]].
 
+a_wrong_option_is_named_test() ->
+    I = wasmbeam_fixture:start(?ADD),
+    Names = fun(Key, Answer) ->
+        {error, {bad_argument, Info}} = Answer,
+        ?assertMatch(#{key := Key}, Info),
+        ?assertMatch({_, _}, binary:match(map_get(message, Info), atom_to_binary(Key)))
+    end,
+    [Names(Key, wasmbeam:start(?ADD, #{Key => bad}))
+     || Key <- [imports, import_handler, unknown_imports, store, limits, fuel, owner, on_interrupt,
+                wasi, timeout, deterministic, compiler, mode, compile_limits, progress]],
+    [Names(Key, wasmbeam:start(?ADD, #{limits => #{Key => bad}}))
+     || Key <- [memory, memories, tables, table_elements, instances, stack]],
+    Names(compression, wasmbeam:serialize(I, #{compression => gzip})),
+    Names(take, wasmbeam:output(I, stdout, #{take => all})).
+
 every_option_is_accepted_test() ->
     [?assertMatch({Options, {ok, _}}, {Options, wasmbeam:start(?ADD, Options)})
      || Options <- [#{}, #{timeout => 16#ffffffff}, #{timeout => infinity}, #{imports => #{}},
