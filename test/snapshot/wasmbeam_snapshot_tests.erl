@@ -349,3 +349,18 @@ damaged(Instance, Snapshot, R0) ->
     end,
     ?assertMatch({error, {bad_snapshot, _}}, wasmbeam:deserialize(Instance, Damaged)),
     R2.
+
+large_tables_are_made_anew_where_it_keeps_nobody_waiting_test() ->
+    {ok, Instance} = wasmbeam:start(<<"(module (table (export \"t\") 0 funcref))">>),
+    {ok, 0} = wasmbeam:table_grow(Instance, <<"t">>, 20000, null),
+    {ok, Snapshot} = wasmbeam:serialize(Instance),
+    {ok, Ref} = wasmbeam_call:reference(Instance),
+    %% Once it has been read, nothing but its tables takes long.
+    ok = wasmbeam:deserialize(Instance, Snapshot),
+    ?assertEqual(later, wasmbeam_nif:instance_deserialize(Ref, Snapshot)),
+    ?assertEqual(later, wasmbeam_nif:instance_fork(Ref, self())),
+    {ok, Fork} = wasmbeam:fork(Instance),
+    ?assertEqual({ok, 20000}, wasmbeam:table_size(Fork, <<"t">>)),
+    ?assertEqual(later, wasmbeam_nif:instance_reset(Ref)),
+    ok = wasmbeam:reset(Instance),
+    ?assertEqual({ok, 0}, wasmbeam:table_size(Instance, <<"t">>)).

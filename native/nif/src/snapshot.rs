@@ -20,6 +20,9 @@ use crate::term;
 
 type Instance = ResourceArc<InstanceRes>;
 
+/// To make tables with more elements takes longer than a scheduler may be kept.
+const FEW_ELEMENTS: u64 = 16 << 10;
+
 /// The state as bytes: `{ok, Snapshot}`. `base` is the chain of snapshots that it is based on, which
 /// may be empty.
 #[rustler::nif(schedule = "DirtyCpu")]
@@ -186,7 +189,12 @@ impl From<Beginning> for Begin {
 /// do than a scheduler has time for.
 #[rustler::nif]
 fn instance_reset<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
-    if instance::decode(instance).is_ok_and(|instance| instance.module().starts_slowly()) {
+    let slowly = instance::decode(instance).is_ok_and(|instance| {
+        // Tables do not shrink: at the start there were no more elements.
+        let elements = instance.store.status(instance.index).table_elements;
+        instance.module().starts_slowly() || elements > FEW_ELEMENTS
+    });
+    if slowly {
         return atoms::later().encode(env);
     }
     reset(env, instance)
@@ -246,7 +254,9 @@ fn fork<'a>(
     let (module, imports) = instance.store.instance(index).ok_or(Error::Stopped)?;
     let made = usable(env, &instance).and_then(|()| {
         instance.store.hold(env, &instance, |coroutine| {
-            if quickly && (module.starts_slowly() || !coroutine.is_captured()?) {
+            let elements = coroutine.gauge().table_elements();
+            let slowly = module.starts_slowly() || elements > FEW_ELEMENTS;
+            if quickly && (slowly || !coroutine.is_captured()?) {
                 return Ok(None);
             }
             let state = coroutine.capture(index)?;
@@ -291,7 +301,9 @@ fn known(instance: &Instance, chain: &[Binary<'_>]) -> Option<Beginning> {
     if instance.module().starts_slowly() {
         return None;
     }
-    let state = STATES.find(chain, &key(instance))?;
+    let state = STATES
+        .find(chain, &key(instance))
+        .filter(|state| state.table_elements() <= FEW_ELEMENTS)?;
     Some(Beginning::new(state, chain))
 }
 

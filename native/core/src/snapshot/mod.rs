@@ -133,6 +133,15 @@ impl State {
             .sum()
     }
 
+    /// The elements of all tables.
+    #[must_use]
+    pub fn table_elements(&self) -> u64 {
+        self.tables
+            .iter()
+            .map(TableState::size)
+            .fold(0, u64::saturating_add)
+    }
+
     /// Whether instances that begin with it share nearly all of its pages.
     pub(crate) fn is_shared(&self) -> bool {
         self.memories.iter().all(|memory| memory.image.is_shared())
