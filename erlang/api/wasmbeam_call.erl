@@ -53,12 +53,21 @@ call({?TAG, Ref, _} = Instance, Function, Args, Options) ->
 proceed(observed, Instance, Function, Args, Options) ->
     Start = starter(Instance, Function, Args, Options),
     wasmbeam_events:call(Instance, Function, fun() -> run(Instance, Start, Options) end);
+%% A scheduler may not have the time.
+proceed(later, {?TAG, Ref, _} = Instance, Function, Args, Options) ->
+    Step = wasmbeam_nif:call_dirty(Ref, Function, Args, maps:get(fuel, Options, infinity)),
+    proceed(Step, Instance, Function, Args, Options);
 proceed(Step, Instance, Function, Args, Options) ->
     loop(Step, new(Instance, starter(Instance, Function, Args, Options), Options)).
 
 starter({?TAG, Ref, _}, Function, Args, Options) ->
     Fuel = maps:get(fuel, Options, infinity),
-    fun() -> wasmbeam_nif:call_observed(Ref, Function, Args, Fuel) end.
+    fun() ->
+        case wasmbeam_nif:call_observed(Ref, Function, Args, Fuel) of
+            later -> wasmbeam_nif:call_dirty(Ref, Function, Args, Fuel);
+            Step -> Step
+        end
+    end.
 
 %% @doc Instantiates: `Bindings' has an element for each import. The instance begins by its start
 %% function, or with the state of a snapshot instead.
@@ -138,11 +147,11 @@ loop({error, _} = Error, #call{instance = Instance}) ->
     Normal;
 loop(yield, #call{instance = {_, Ref, _}} = Call) ->
     check_deadline(Call),
-    loop(again(fun() -> wasmbeam_nif:resume(Ref) end), Call);
+    loop(again(fun() -> resume(Ref) end), Call);
 loop({waiting, Ticket}, #call{instance = {_, Ref, _}, deadline = Deadline} = Call) ->
     receive {?TAG, Ticket, wake} -> ok after remaining(Deadline) -> ok end,
     check_deadline(Call),
-    Step = again(fun() -> wasmbeam_nif:resume(Ref) end),
+    Step = again(fun() -> resume(Ref) end),
     ok = forget_wake(Ticket),
     loop(Step, Call);
 loop({sync, Answer}, #call{instance = {_, Ref, _}} = Call) ->
@@ -209,7 +218,7 @@ ask_handler(Handler, _, Importer, Import, Args, Context) ->
 
 return(Importer, Import, Results, Context, #call{instance = {_, Ref, _}} = Call) ->
     check_deadline(Call),
-    case again(fun() -> wasmbeam_nif:import_return(Ref, Importer, Import, Results) end) of
+    case again(fun() -> import_return(Ref, Importer, Import, Results) end) of
         {bad_argument, Reason} -> fail(failure(error, {bad_results, Reason}, [], Context), Call);
         Step -> loop(Step, Call)
     end.
@@ -217,7 +226,7 @@ return(Importer, Import, Results, Context, #call{instance = {_, Ref, _}} = Call)
 %% What the library itself provides under that name, if anything.
 default(#call{instance = {_, Ref, _}} = Call, Else) ->
     check_deadline(Call),
-    case again(fun() -> wasmbeam_nif:import_default(Ref) end) of
+    case again(fun() -> import_default(Ref) end) of
         undefined -> Else();
         Step -> loop(Step, Call)
     end.
@@ -229,7 +238,7 @@ unknown(#{module := Module, name := Name} = Context, Call) ->
 
 fail(Failure, #call{instance = {_, Ref, _}} = Call) ->
     check_deadline(Call),
-    Step = again(fun() -> wasmbeam_nif:import_fail(Ref) end),
+    Step = again(fun() -> import_fail(Ref) end),
     loop(Step, Call#call{failure = Failure}).
 
 failure(error, {bad_results, {_, #{message := Wrong}}} = Reason, [], Context) ->
@@ -258,14 +267,14 @@ question(Ticket, Question, Imports, #call{instance = {_, Ref, _}, deadline = Dea
     case Answer of
         {reply, Reply} ->
             check_deadline(Call),
-            Step = again(fun() -> wasmbeam_nif:reply(Ref, Reply) end),
+            Step = again(fun() -> reply(Ref, Reply) end),
             ok = forget_wake(Ticket),
             loop(Step, Call);
         {failed, FailedClass, FailedReason, FailedStack} ->
             ok = forget_wake(Ticket),
             Option = option(Question),
-            Message = io_lib:format("the wasi option ~ts failed: ~0tp:~0tp",
-                                    [Option, FailedClass, FailedReason]),
+            Message = io_lib:format("the wasi option ~ts failed: ~0tp:~0tP",
+                                    [Option, FailedClass, FailedReason, 15]),
             fail(wasmbeam_error:reason(import_failed, Message,
                                        #{key => Option, class => FailedClass,
                                          reason => FailedReason, stacktrace => FailedStack}),
@@ -284,6 +293,37 @@ option(Question) -> element(1, Question).
 check_deadline(#call{instance = {_, Ref, _}} = Call) ->
     _ = is_late(Call) andalso wasmbeam_nif:instance_interrupt(Ref, timeout),
     ok.
+
+%% What a scheduler may not have the time for is done on a dirty one.
+resume(Ref) ->
+    case wasmbeam_nif:resume(Ref) of
+        later -> wasmbeam_nif:resume_dirty(Ref);
+        Step -> Step
+    end.
+
+import_return(Ref, Importer, Import, Results) ->
+    case wasmbeam_nif:import_return(Ref, Importer, Import, Results) of
+        later -> wasmbeam_nif:import_return_dirty(Ref, Importer, Import, Results);
+        Step -> Step
+    end.
+
+import_default(Ref) ->
+    case wasmbeam_nif:import_default(Ref) of
+        later -> wasmbeam_nif:import_default_dirty(Ref);
+        Step -> Step
+    end.
+
+import_fail(Ref) ->
+    case wasmbeam_nif:import_fail(Ref) of
+        later -> wasmbeam_nif:import_fail_dirty(Ref);
+        Step -> Step
+    end.
+
+reply(Ref, Reply) ->
+    case wasmbeam_nif:reply(Ref, Reply) of
+        later -> wasmbeam_nif:reply_dirty(Ref, Reply);
+        Step -> Step
+    end.
 
 again(Step) ->
     case Step() of

@@ -10,16 +10,17 @@
          instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2,
          instance_interrupt/2, instance_leave_line/2, instance_watch/1, instance_sibling/2,
          instance_imports/2, instance_exports/2, instance_info/1,
-         instantiate/4, instantiate_dirty/4, call/4, resume/1, import_return/4, import_default/1,
-         import_fail/1, reply/2, import_type/2,
+         instantiate/4, instantiate_dirty/4, call/4, call_dirty/4, resume/1, resume_dirty/1,
+         import_return/4, import_return_dirty/4, import_default/1, import_default_dirty/1,
+         import_fail/1, import_fail_dirty/1, reply/2, reply_dirty/2, import_type/2,
          memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
          memory_write_dirty/4, memory_replace/3, memory_grow/3,
          global_get/2, global_set/3,
          table_size/2, table_get/3, table_set/4, table_grow/4, table_grow_dirty/4,
          wasi_new/1, wasi_new_dirty/1, wasi_new_host/1,
          wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
-         world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
-         world_settle/2, world_settle_dirty/2,
+         world_leave/2, world_call/4, world_call_dirty/4, world_resume/2,
+         world_describe/5, world_describe_dirty/5, world_settle/2, world_settle_dirty/2,
          folders_write/1, folders_sync/1,
        fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
          output/3,
@@ -41,16 +42,17 @@
        instance_new/4, instance_stop/1, await_reaper/0, instance_give_away/2, instance_interrupt/2,
        instance_leave_line/2, instance_watch/1, instance_sibling/2, instance_imports/2,
        instance_exports/2, instance_info/1,
-       instantiate/4, instantiate_dirty/4, call/4, resume/1, import_return/4, import_default/1,
-       import_fail/1, reply/2, import_type/2,
+       instantiate/4, instantiate_dirty/4, call/4, call_dirty/4, resume/1, resume_dirty/1,
+         import_return/4, import_return_dirty/4, import_default/1, import_default_dirty/1,
+       import_fail/1, import_fail_dirty/1, reply/2, reply_dirty/2, import_type/2,
        memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
        memory_write_dirty/4, memory_replace/3, memory_grow/3,
        global_get/2, global_set/3,
        table_size/2, table_get/3, table_set/4, table_grow/4, table_grow_dirty/4,
        wasi_new/1, wasi_new_dirty/1, wasi_new_host/1,
        wasi_has_function/1, world_new/4, world_new_dirty/4, world_set/2, world_enter/3,
-       world_leave/2, world_call/4, world_resume/2, world_describe/5, world_describe_dirty/5,
-       world_settle/2, world_settle_dirty/2,
+       world_leave/2, world_call/4, world_call_dirty/4, world_resume/2,
+       world_describe/5, world_describe_dirty/5, world_settle/2, world_settle_dirty/2,
        folders_write/1, folders_sync/1,
        fs_read/2, fs_write/3, fs_list/2, fs_remove/2, fs_stat/2, fs_get/2, fs_put/2,
        output/3,
@@ -84,9 +86,11 @@
        Instance :: non_neg_integer()}
     | {waiting, Ticket :: pos_integer()}
     | {sync, {ok, [wasmbeam:value()]} | failure()}
+    | later
     | again().
 %% What to do next: nothing; `resume/1'; answer the import; `reply/2' to the question; `resume/1' when
-%% the message has come; `folders_write/1'; ask again.
+%% the message has come; `folders_write/1'; the same again by the
+%% function with `_dirty' to its name; ask again.
 -type which() :: binary() | non_neg_integer().
 
 init() ->
@@ -214,7 +218,7 @@ instance_info(_Instance) -> ?NOT_LOADED.
 
 %% @doc Runs the start function; `later' if making the instance takes long.
 -spec instantiate(instance_ref(), [wasmbeam_imports:binding()], trap | error,
-                  wasmbeam_wasi:world()) -> step() | later.
+                  wasmbeam_wasi:world()) -> step().
 instantiate(_Instance, _Bindings, _UnknownImports, _Wasi) -> ?NOT_LOADED.
 
 %% @doc As `instantiate/4', however long it takes.
@@ -227,27 +231,54 @@ instantiate_dirty(_Instance, _Bindings, _UnknownImports, _Wasi) -> ?NOT_LOADED.
     step().
 call(_Instance, _Function, _Args, _Fuel) -> ?NOT_LOADED.
 
+%% @doc As `call_observed/4', however long it takes.
+-spec call_dirty(instance_ref(), wasmbeam:func(), [wasmbeam:value()],
+                 non_neg_integer() | infinity) -> step().
+call_dirty(_Instance, _Function, _Args, _Fuel) -> ?NOT_LOADED.
+
 %% @doc Gives the guest its next time slice.
 -spec resume(instance_ref()) -> step().
 resume(_Instance) -> ?NOT_LOADED.
+
+%% @doc As `resume/1', however long it takes.
+-spec resume_dirty(instance_ref()) -> step().
+resume_dirty(_Instance) -> ?NOT_LOADED.
 
 %% @doc Answers the import that the call waits in: one of `Importer', in the store of `Instance'.
 -spec import_return(instance_ref(), instance_ref(), non_neg_integer(), term()) ->
     step() | {bad_argument, wasmbeam:error_reason()}.
 import_return(_Instance, _Importer, _Import, _Results) -> ?NOT_LOADED.
 
+%% @doc As `import_return/4', however long it takes.
+-spec import_return_dirty(instance_ref(), instance_ref(), non_neg_integer(), term()) ->
+    step() | {bad_argument, wasmbeam:error_reason()}.
+import_return_dirty(_Instance, _Importer, _Import, _Results) -> ?NOT_LOADED.
+
 %% @doc Answers the import by what the library itself provides, or `undefined' if it has nothing.
 -spec import_default(instance_ref()) -> step() | undefined.
 import_default(_Instance) -> ?NOT_LOADED.
+
+%% @doc As `import_default/1', however long it takes.
+-spec import_default_dirty(instance_ref()) -> step() | undefined.
+import_default_dirty(_Instance) -> ?NOT_LOADED.
 
 %% @doc Lets the import fail that the call waits in.
 -spec import_fail(instance_ref()) -> step().
 import_fail(_Instance) -> ?NOT_LOADED.
 
+%% @doc As `import_fail/1', however long it takes.
+-spec import_fail_dirty(instance_ref()) -> step().
+import_fail_dirty(_Instance) -> ?NOT_LOADED.
+
 %% @doc Replies to the question of a provided import that the call waits in.
 -spec reply(instance_ref(), wasmbeam_wasi:reply()) ->
     step() | {bad_argument, wasmbeam:error_reason()}.
 reply(_Instance, _Reply) -> ?NOT_LOADED.
+
+%% @doc As `reply/2', however long it takes.
+-spec reply_dirty(instance_ref(), wasmbeam_wasi:reply()) ->
+    step() | {bad_argument, wasmbeam:error_reason()}.
+reply_dirty(_Instance, _Reply) -> ?NOT_LOADED.
 
 %% @doc The type of an imported function.
 -spec import_type(instance_ref(), non_neg_integer()) ->
@@ -399,7 +430,7 @@ instance_deserialize_dirty(_Instance, _Snapshot) -> ?NOT_LOADED.
 %% @doc As `instantiate/4', with the state of a snapshot in place of the start function; `later' if the
 %% snapshot has to be read.
 -spec instance_restore(instance_ref(), [wasmbeam_imports:binding()], trap | error,
-                       wasmbeam_wasi:world(), wasmbeam:snapshot()) -> step() | later.
+                       wasmbeam_wasi:world(), wasmbeam:snapshot()) -> step().
 instance_restore(_Instance, _Bindings, _UnknownImports, _World, _Snapshot) -> ?NOT_LOADED.
 
 %% @doc As `instance_restore/5', however long it takes.
@@ -460,8 +491,13 @@ world_leave(_Instance, _Token) -> ?NOT_LOADED.
 
 %% @doc Runs a function of WASI on a world and an instance's memory.
 -spec world_call(instance_ref(), reference(), binary(), [integer()]) ->
-    wasmbeam_world:step() | bad_argument | failure() | again().
+    wasmbeam_world:step() | bad_argument | long | failure() | again().
 world_call(_Instance, _World, _Name, _Args) -> ?NOT_LOADED.
+
+%% @doc As `world_call/4', however long it takes.
+-spec world_call_dirty(instance_ref(), reference(), binary(), [integer()]) ->
+    wasmbeam_world:step() | bad_argument | failure() | again().
+world_call_dirty(_Instance, _World, _Name, _Args) -> ?NOT_LOADED.
 
 %% @doc Goes on with a function that waited.
 -spec world_resume(instance_ref(), reference()) ->
@@ -548,8 +584,9 @@ await_freed() -> ?NOT_LOADED.
 -spec lines_new(term()) -> {ok, reference()} | failure().
 lines_new(_About) -> ?NOT_LOADED.
 
-%% @doc Adds output, and gives the lines that it completes.
--spec lines_add(reference(), binary()) -> {ok, [binary()]} | failure().
+%% @doc Adds output, and gives the lines that it completes. If it is long, not all of it is taken.
+-spec lines_add(reference(), binary()) ->
+    {ok, {Complete :: [binary()], Taken :: non_neg_integer()}} | failure().
 lines_add(_Lines, _Bytes) -> ?NOT_LOADED.
 
 %% @doc Takes what has no end yet.

@@ -21,8 +21,12 @@ sink(Stream, Level, Metadata) ->
 %% @doc Adds bytes, and logs the lines that they complete.
 -spec write(sink(), binary()) -> ok.
 write({lines, Lines, About}, Bytes) ->
-    {ok, Complete} = wasmbeam_nif:lines_add(Lines, Bytes),
-    lists:foreach(fun(Line) -> log(About, Line) end, Complete).
+    {ok, {Complete, Taken}} = wasmbeam_nif:lines_add(Lines, Bytes),
+    lists:foreach(fun(Line) -> log(About, Line) end, Complete),
+    case Bytes of
+        <<_:Taken/binary>> -> ok;
+        <<_:Taken/binary, Rest/binary>> -> write({lines, Lines, About}, Rest)
+    end.
 
 %% @doc Logs what has no end yet.
 -spec flush(sink()) -> ok.

@@ -86,7 +86,12 @@ leave(Instance, Token) ->
     step() | bad_argument | {error, wasmbeam:error_reason()}.
 call(Instance, World, Name, Args) ->
     ended(Instance,
-          access(Instance, fun(Ref) -> wasmbeam_nif:world_call(Ref, World, Name, Args) end)).
+          access(Instance, fun(Ref) ->
+              case wasmbeam_nif:world_call(Ref, World, Name, Args) of
+                  long -> wasmbeam_nif:world_call_dirty(Ref, World, Name, Args);
+                  Answer -> Answer
+              end
+          end)).
 
 ended(Instance, {wait, Ns, Waiting}) ->
     ok = wait(Ns),

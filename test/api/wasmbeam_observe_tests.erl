@@ -347,13 +347,37 @@ the_last_line_of_an_instance_that_is_gone_is_logged_test_() ->
 a_line_without_end_is_cut_test() ->
     {ok, Lines} = wasmbeam_nif:lines_new(about),
     Long = binary:copy(<<"x">>, 65536),
-    ?assertEqual({ok, []}, wasmbeam_nif:lines_add(Lines, binary:part(Long, 0, 65535))),
-    ?assertEqual({ok, [Long]}, wasmbeam_nif:lines_add(Lines, <<"xy">>)),
-    ?assertEqual({ok, [<<"y">>, Long, Long, <<>>]},
-                 wasmbeam_nif:lines_add(Lines, <<"\n", Long/binary, Long/binary, "\n\n">>)),
-    ?assertEqual({ok, [Long]}, wasmbeam_nif:lines_add(Lines, <<Long/binary, "y">>)),
+    ?assertEqual([], add(Lines, binary:part(Long, 0, 65535))),
+    ?assertEqual([Long], add(Lines, <<"xy">>)),
+    ?assertEqual([<<"y">>, Long, Long, <<>>],
+                 add(Lines, <<"\n", Long/binary, Long/binary, "\n\n">>)),
+    ?assertEqual([Long], add(Lines, <<Long/binary, "y">>)),
     ?assertEqual({ok, <<"y">>}, wasmbeam_nif:lines_take(Lines)),
     ?assertEqual({ok, <<>>}, wasmbeam_nif:lines_take(Lines)).
+
+add(Lines, Bytes) ->
+    {ok, {Complete, Taken}} = wasmbeam_nif:lines_add(Lines, Bytes),
+    ?assertEqual(byte_size(Bytes), Taken),
+    Complete.
+
+many_lines_are_taken_some_at_a_time_test() ->
+    {ok, Lines} = wasmbeam_nif:lines_new(about),
+    Bytes = binary:copy(<<"a\n">>, 100000),
+    {ok, {Complete, Taken}} = wasmbeam_nif:lines_add(Lines, Bytes),
+    ?assertEqual(2 * length(Complete), Taken),
+    ?assert(length(Complete) < 1000),
+    ?assertEqual([<<"a">>], lists:usort(Complete)).
+
+many_lines_are_all_logged_in_order_test_() ->
+    on_node(fun() ->
+        ok = logged(),
+        Text = <<<<(integer_to_binary(N))/binary, "\n">> || N <- lists:seq(1000, 3000)>>,
+        I = wasmbeam_fixture:start(?PRINTING(""), #{wasi => #{stdout => {logger, debug}}}),
+        ok = wasmbeam:memory_write(I, 100, Text),
+        {ok, []} = wasmbeam:call(I, <<"print">>, [1, 0, byte_size(Text)]),
+        [?assertMatch({debug, #{line := Line}} when Line =:= Expected, next_report())
+         || N <- lists:seq(1000, 3000), Expected <- [integer_to_binary(N)]]
+    end).
 
 levels_are_checked_test() ->
     [?assertMatch({error, {bad_argument, #{key := stdout}}},

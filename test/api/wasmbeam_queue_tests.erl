@@ -81,6 +81,31 @@ everyone_in_the_line_of_a_stopped_instance_is_told_test() ->
     wasmbeam_fixture:open(Pid),
     [?assertMatch({error, {stopped, _}}, wasmbeam_fixture:result(Call)) || Call <- [First | Waiting]].
 
+thousands_in_the_line_of_a_stopped_instance_are_told_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    Waiting = [spawn_monitor(fun() -> exit({result, wasmbeam:call(I, <<"answer">>, [])}) end)
+               || _ <- lists:seq(1, 3000)],
+    in_line(I, 3000),
+    ok = wasmbeam:stop(I),
+    wasmbeam_fixture:open(Pid),
+    [?assertMatch({error, {stopped, _}}, wasmbeam_fixture:result(Call)) || Call <- [First | Waiting]].
+
+whoever_leaves_the_line_the_others_keep_their_order_test() ->
+    I = start(#{}),
+    First = {Pid, _} = at_gate(I),
+    Waiting = [enqueue(I, <<"pass">>, [], #{}, Place) || Place <- lists:seq(1, 9)],
+    Left = [Call || {Call, Place} <- lists:zip(Waiting, lists:seq(1, 9)), Place rem 3 =:= 0],
+    [exit(P, kill) || {P, _} <- Left],
+    [?assertEqual({died, killed}, wasmbeam_fixture:result(Call)) || Call <- Left],
+    wasmbeam_fixture:open(Pid),
+    ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
+    [begin
+         receive {at_gate, Served, []} -> ?assertEqual(Next, Served) end,
+         wasmbeam_fixture:open(Next),
+         ?assertEqual({ok, []}, wasmbeam_fixture:result(Call))
+     end || Call = {Next, _} <- Waiting -- Left].
+
 those_who_wait_for_a_stopped_instance_of_a_shared_store_are_told_test() ->
     I = start(#{}),
     {ok, J} = wasmbeam:start(<<"(module (func (export \"two\") (result i32) i32.const 2))">>,

@@ -12,6 +12,12 @@
     many_imports_exports_and_globals_keep_no_scheduler/1,
     large_memories_and_tables_keep_no_scheduler/1,
     large_arguments_keep_no_scheduler/1,
+    names_and_numbers_of_any_size_keep_no_scheduler/1,
+    the_state_of_large_tables_keeps_no_scheduler/1,
+    terms_that_guests_drop_keep_no_scheduler/1,
+    the_objects_of_guests_keep_no_scheduler/1,
+    long_lines_of_processes_keep_no_scheduler/1,
+    worlds_and_lines_of_output_keep_no_scheduler/1,
     many_and_large_files_keep_no_scheduler/1,
     long_operations_of_a_guest_keep_no_scheduler/1
 ]).
@@ -122,11 +128,173 @@ large_arguments_keep_no_scheduler(Config) ->
             {long_list, fun() -> {error, {bad_argument, _}} = wasmbeam:call(I, <<"any">>, Long) end},
             {deep_list, fun() -> {ok, [Deep]} = wasmbeam:call(I, <<"any">>, [Deep]) end},
             {large_binary, fun() -> {ok, [Bytes]} = wasmbeam:call(I, <<"any">>, [Bytes]) end},
-            {large_name, fun() -> {error, _} = wasmbeam:call(I, Bytes, []) end},
             {large_integer, fun() -> {error, _} = wasmbeam:memory_read(I, 1 bsl 1000000, 1) end},
             {many_arguments, fun() -> {ok, _} = wasmbeam:call(I, <<"many">>, Terms) end}
         ])
     end).
+
+names_and_numbers_of_any_size_keep_no_scheduler(Config) ->
+    child_vm:run(Config, fun() ->
+        {ok, I} = wasmbeam:start(<<"(module (memory (export \"m\") 1) (table (export \"t\") 1 funcref)
+            (func (export \"f\") (param f64)))">>),
+        Name = binary:copy(<<"a">>, 1 bsl 28),
+        Unknown = fun({error, {unknown_export, #{name := Shown, message := Message}}}) ->
+            ?assert(byte_size(Shown) < 1000 andalso byte_size(Message) < 1000)
+        end,
+        %% The largest that Erlang/OTP 25 has.
+        Number = 1 bsl 33000000,
+        Bad = fun({error, {Class, _}}) -> ?assert(lists:member(Class, [bad_argument, out_of_bounds, limit])) end,
+        all_quick([
+            {call, fun() -> Unknown(wasmbeam:call(I, Name, [])) end},
+            {global_get, fun() -> Unknown(wasmbeam:global_get(I, Name)) end},
+            {global_set, fun() -> Unknown(wasmbeam:global_set(I, Name, 1)) end},
+            {memory_size, fun() -> Unknown(wasmbeam:memory_size(I, #{memory => Name})) end},
+            {table_size, fun() -> Unknown(wasmbeam:table_size(I, Name)) end},
+            {fs_stat, fun() ->
+                {error, {file_error, #{code := enametoolong, path := Path}}} = wasmbeam:fs_stat(I, Name),
+                ?assert(byte_size(Path) < 10000)
+            end},
+            {numbers, fun() ->
+                [Bad(Answer) || N <- [Number, -Number],
+                                Answer <- [wasmbeam:call(I, <<"f">>, [N]),
+                                           wasmbeam:memory_read(I, N, 1),
+                                           wasmbeam:memory_read(I, 0, N),
+                                           wasmbeam:table_grow(I, 0, N, null)]]
+            end},
+            {memory_grow, fun() -> Bad(wasmbeam:memory_grow(I, Number)) end}
+        ])
+    end).
+
+the_state_of_large_tables_keeps_no_scheduler(Config) ->
+    child_vm:run(Config, fun() ->
+        Guest = <<"(module (table $t 0 funcref) (elem declare func $f) (func $f)
+            (func $grow (export \"grow\") (param i32) (result i32)
+              (table.grow $t (ref.func $f) (local.get 0)))
+            (func (export \"_initialize\") (drop (call $grow (i32.const 5000000)))))">>,
+        {ok, Module} = wasmbeam:compile(Guest),
+        {ok, I} = wasmbeam:start(Module),
+        {ok, Snapshot} = wasmbeam:serialize(I),
+        all_quick([
+            {fork, fun() -> {ok, F} = wasmbeam:fork(I), ok = wasmbeam:stop(F) end},
+            {deserialize, fun() -> ok = wasmbeam:deserialize(I, Snapshot) end},
+            {restore, fun() ->
+                {ok, R} = wasmbeam:restore(Module, Snapshot, #{}),
+                ok = wasmbeam:stop(R)
+            end},
+            {reset, fun() -> ok = wasmbeam:reset(I) end}
+        ]),
+        {ok, Table} = wasmbeam:table_size(I, 0),
+        ?assertEqual(5000000, Table)
+    end, #{timeout => 300000}).
+
+terms_that_guests_drop_keep_no_scheduler(Config) ->
+    child_vm:run(Config, fun() ->
+        {ok, I} = wasmbeam:start(<<"(module (import \"env\" \"term\" (func $term (result externref)))
+            (table $t 200000 externref)
+            (func (export \"take\") (param $i i32) (loop $more
+              (local.set $i (i32.sub (local.get $i) (i32.const 1)))
+              (table.set $t (local.get $i) (call $term))
+              (br_if $more (local.get $i))))
+            (func (export \"drop\") (table.fill $t (i32.const 0) (ref.null extern) (table.size $t))))">>,
+            #{imports => #{env => #{term => fun([]) -> [{a, make_ref()}] end}}}),
+        all_quick([
+            {take_and_drop, fun() ->
+                {ok, []} = wasmbeam:call(I, <<"take">>, [200000]),
+                {ok, []} = wasmbeam:call(I, <<"drop">>, [])
+            end}
+        ])
+    end, #{timeout => 300000}).
+
+%% Collecting a list of millions, or moving the heap that it is in, is one step.
+the_objects_of_guests_keep_no_scheduler(Config) ->
+    child_vm:run(Config, fun() ->
+        {ok, Module} = wasmbeam:compile(<<"(module
+            (import \"env\" \"pause\" (func $pause))
+            (type $node (struct (field (ref null $node)) (field i64)))
+            (global $list (mut (ref null $node)) (ref.null $node))
+            (func $build (export \"build\") (param $n i32) (loop $more
+              (global.set $list (struct.new $node (global.get $list) (i64.const 1)))
+              (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+            (func (export \"replace\") (param $n i32) (loop $more
+              (global.set $list (ref.null $node))
+              (call $pause)
+              (call $build (i32.const 1000000))
+              (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))">>),
+        Imports = #{env => #{pause => fun([]) -> [] end}},
+        {ok, Grown} = wasmbeam:start(Module, #{imports => Imports}),
+        {ok, []} = wasmbeam:call(Grown, <<"build">>, [1000000]),
+        all_quick([
+            {grow, fun() ->
+                {ok, I} = wasmbeam:start(Module, #{imports => Imports}),
+                {ok, []} = wasmbeam:call(I, <<"build">>, [3000000]),
+                ok = wasmbeam:stop(I)
+            end},
+            {collect, fun() -> {ok, []} = wasmbeam:call(Grown, <<"replace">>, [4]) end}
+        ])
+    end, #{timeout => 300000}).
+
+long_lines_of_processes_keep_no_scheduler(Config) ->
+    N = 50000,
+    child_vm:run(Config, fun() ->
+        all_quick([
+            {wait_and_die, fun() ->
+                {I, _} = busy(),
+                Waiting = [spawn_monitor(fun() -> wasmbeam:call(I, <<"f">>, []) end)
+                           || _ <- lists:seq(1, N)],
+                child_vm:wait_until(fun() -> maps:get(queue_length, wasmbeam:info(I)) =:= N end),
+                [exit(Pid, kill) || {Pid, _} <- Waiting],
+                [receive {'DOWN', Monitor, process, _, _} -> ok end || {_, Monitor} <- Waiting],
+                child_vm:wait_until(fun() -> maps:get(queue_length, wasmbeam:info(I)) =:= 0 end),
+                ok = wasmbeam:stop(I)
+            end},
+            {stop, fun() ->
+                {I, _} = busy(),
+                Waiting = [spawn_monitor(fun() -> exit(wasmbeam:call(I, <<"f">>, [])) end)
+                           || _ <- lists:seq(1, N)],
+                child_vm:wait_until(fun() -> maps:get(queue_length, wasmbeam:info(I)) =:= N end),
+                ok = wasmbeam:stop(I),
+                [receive {'DOWN', Monitor, process, _, Reason} ->
+                    ?assertMatch({error, {stopped, _}}, Reason)
+                 end || {_, Monitor} <- Waiting]
+            end}
+        ])
+    end, #{timeout => 600000, args => ["+P", "1000000"]}).
+
+%% An instance in which a call does not return, and who made it.
+busy() ->
+    Wait = fun([]) -> receive never -> [] end end,
+    {ok, I} = wasmbeam:start(<<"(module (import \"env\" \"wait\" (func $wait))
+        (func (export \"wait\") (call $wait)) (func (export \"f\")))">>,
+        #{imports => #{env => #{wait => Wait}}}),
+    Caller = spawn(fun() -> wasmbeam:call(I, <<"wait">>, []) end),
+    child_vm:wait_until(fun() -> maps:get(state, wasmbeam:info(I)) =:= suspended end),
+    {I, Caller}.
+
+worlds_and_lines_of_output_keep_no_scheduler(Config) ->
+    child_vm:run(Config, fun() ->
+        {ok, I} = wasmbeam:start(<<"(module (memory (export \"memory\") 2000))">>),
+        Files = #{<<"dev">> => #{<<"stdout">> => <<>>}, <<"file">> => <<>>},
+        Open = [{1, <<"dev/stdout">>, 0, 0, none, none}, {4, <<"file">>, 0, 0, none, none}],
+        {ok, {World, _}} = wasmbeam_world:new(Files, <<>>, Open, {[], [], system}),
+        Size = 100000000,
+        ok = wasmbeam:memory_write(I, 0, <<16:32/little, Size:32/little>>),
+        {ok, Lines} = wasmbeam_output:sink(stdout, debug, #{}),
+        Newlines = binary:copy(<<"\n">>, 1 bsl 20),
+        all_quick([
+            {write, fun() ->
+                {ok, 0, _, {<<>>, _, _}} = wasmbeam_world:call(I, World, <<"fd_write">>, [4, 0, 1, 8])
+            end},
+            {output, fun() ->
+                {ok, 0, _, {Output, _, _}} = wasmbeam_world:call(I, World, <<"fd_write">>, [1, 0, 1, 8]),
+                ?assertEqual(Size, byte_size(Output))
+            end},
+            {random, fun() ->
+                {ok, 0, _, _} = wasmbeam_world:call(I, World, <<"random_get">>, [0, Size]),
+                ok = wasmbeam:memory_write(I, 0, <<16:32/little, Size:32/little>>)
+            end},
+            {lines, fun() -> ok = wasmbeam_output:write(Lines, Newlines) end}
+        ])
+    end, #{timeout => 300000}).
 
 many_and_large_files_keep_no_scheduler(Config) ->
     child_vm:run(Config, fun() ->

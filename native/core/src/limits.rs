@@ -40,6 +40,7 @@ impl Default for Limits {
 pub struct Gauge {
     memory: AtomicU64,
     table_elements: AtomicU64,
+    heap: AtomicU64,
 }
 
 impl Gauge {
@@ -47,6 +48,12 @@ impl Gauge {
     #[must_use]
     pub fn memory(&self) -> u64 {
         self.memory.load(Ordering::Relaxed)
+    }
+
+    /// The bytes of the heap of garbage-collected objects, when the guest last let others run.
+    #[must_use]
+    pub fn heap(&self) -> u64 {
+        self.heap.load(Ordering::Relaxed)
     }
 
     /// The elements of all tables together.
@@ -113,6 +120,16 @@ impl Limiter {
         self.instances.settle();
     }
 
+    /// The bytes of all memories, and of the heap, together.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory.used()
+    }
+
+    /// Tells those outside how large the heap is.
+    pub(crate) fn tell_heap(&self, bytes: u64) {
+        self.gauge.heap.store(bytes, Ordering::Relaxed);
+    }
+
     /// The last growth that was refused, once.
     pub(crate) fn take_denied(&mut self) -> Option<Error> {
         self.denied.take()
@@ -141,6 +158,7 @@ impl Limiter {
         let Gauge {
             memory,
             table_elements,
+            ..
         } = &*self.gauge;
         memory.store(self.memory.used(), Ordering::Relaxed);
         table_elements.store(self.table_elements.used(), Ordering::Relaxed);

@@ -11,7 +11,7 @@ use crate::call::refused;
 use crate::error::Failure;
 use crate::instance;
 use crate::store::Refusal;
-use crate::term;
+use crate::term::{self, Name};
 
 /// Ends in what a NIF returns: an answer, or what to do before asking again.
 fn finish<'a>(env: Env<'a>, outcome: Result<Result<Term<'a>, Refusal>, Failure<'a>>) -> Term<'a> {
@@ -41,22 +41,29 @@ fn count(term: Term<'_>) -> Result<u64, Failure<'_>> {
 }
 
 fn memory(term: Term<'_>) -> Result<MemorySelector, Failure<'_>> {
-    term.decode()
-        .map(MemorySelector::Index)
-        .or_else(|_| term.decode().map(MemorySelector::Name))
-        .map_err(|_| Failure::bad("the name or index of a memory", term))
+    match term.decode() {
+        Ok(index) => Ok(MemorySelector::Index(index)),
+        Err(_) => name(term, "memory", "the name or index of a memory").map(MemorySelector::Name),
+    }
 }
 
 fn table(term: Term<'_>) -> Result<TableSelector, Failure<'_>> {
-    term.decode()
-        .map(TableSelector::Index)
-        .or_else(|_| term.decode().map(TableSelector::Name))
-        .map_err(|_| Failure::bad("the name or index of a table", term))
+    match term.decode() {
+        Ok(index) => Ok(TableSelector::Index(index)),
+        Err(_) => name(term, "table", "the name or index of a table").map(TableSelector::Name),
+    }
 }
 
-fn name<'a>(term: Term<'a>) -> Result<String, Failure<'a>> {
-    term.decode()
-        .map_err(|_| Failure::bad("a name, as a binary", term))
+fn global(term: Term<'_>) -> Result<String, Failure<'_>> {
+    name(term, "global", "a name, as a binary")
+}
+
+fn name<'a>(term: Term<'a>, kind: &'static str, expected: &str) -> Result<String, Failure<'a>> {
+    match Name::of(term) {
+        Some(Name::Text(name)) => Ok(name.to_owned()),
+        Some(Name::TooLong(name)) => Err(Error::UnknownExport { name, kind }.into()),
+        Some(Name::NoText(_)) | None => Err(Failure::bad(expected, term)),
+    }
 }
 
 #[rustler::nif]
@@ -280,12 +287,12 @@ fn memory_grow<'a>(env: Env<'a>, instance: Term<'a>, which: Term<'a>, pages: Ter
 }
 
 #[rustler::nif]
-fn global_get<'a>(env: Env<'a>, instance: Term<'a>, global: Term<'a>) -> Term<'a> {
+fn global_get<'a>(env: Env<'a>, instance: Term<'a>, which: Term<'a>) -> Term<'a> {
     finish(
         env,
         (|| {
             let instance = instance::decode(instance)?;
-            let global = name(global)?;
+            let global = global(which)?;
             Ok(instance
                 .store
                 .visit(env, &instance, |c| c.global_get(instance.index, global))
@@ -295,12 +302,12 @@ fn global_get<'a>(env: Env<'a>, instance: Term<'a>, global: Term<'a>) -> Term<'a
 }
 
 #[rustler::nif]
-fn global_set<'a>(env: Env<'a>, instance: Term<'a>, global: Term<'a>, value: Term<'a>) -> Term<'a> {
+fn global_set<'a>(env: Env<'a>, instance: Term<'a>, which: Term<'a>, value: Term<'a>) -> Term<'a> {
     finish(
         env,
         (|| {
             let instance = instance::decode(instance)?;
-            let global = name(global)?;
+            let global = global(which)?;
             let index = instance.index;
             let set = instance.store.visit(env, &instance, |c| {
                 let ty = c.global_type(index, global.clone())?;

@@ -10,13 +10,14 @@
 //! `{sync, Answer}` when the call is over and folders of the machine are to be written first (call
 //! `folders_write/1`); `{queued, Ticket}` when others are in line
 //! first (wait for the message `{'$wasmbeam', Ticket, turn}` and ask again); `again` when somebody
-//! is at it for a moment.
+//! is at it for a moment; `later`, and nothing happened, when a scheduler may not have the time: ask by
+//! the function of the same name with `_dirty`.
 
 use std::sync::Arc;
 
 use rustler::schedule::consume_timeslice;
 use rustler::types::tuple::get_tuple;
-use rustler::{Atom, Binary, Encoder, Env, ResourceArc, Term};
+use rustler::{Atom, Encoder, Env, ResourceArc, Term};
 use wasmbeam_core::store::{
     Answer, Begin, Binding, Instantiate, Step, Target, UnknownImports, Wasi,
 };
@@ -28,7 +29,7 @@ use crate::events;
 use crate::instance::{self, InstanceRes};
 use crate::module;
 use crate::store::{Entry, Outcome, Refusal, Suspension};
-use crate::term::{self, FuncRes};
+use crate::term::{self, FuncRes, Name};
 use crate::wasi;
 
 /// Makes the guest ready and runs its start function. `bindings` has one element for each import:
@@ -198,6 +199,18 @@ fn call_observed<'a>(
     enter(env, instance, function, arguments, fuel)
 }
 
+/// As `call_observed`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn call_dirty<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    function: Term<'a>,
+    arguments: Term<'a>,
+    fuel: Term<'a>,
+) -> Term<'a> {
+    enter(env, instance, function, arguments, fuel)
+}
+
 fn enter<'a>(
     env: Env<'a>,
     instance: Term<'a>,
@@ -220,12 +233,13 @@ fn begin<'a>(
 ) -> Result<Term<'a>, Failure<'a>> {
     let instance = instance::decode(instance)?;
     let module = instance.module();
-    let (target, signature) = if let Ok(name) = function.decode::<Binary>() {
-        let unknown = || Error::UnknownExport {
-            name: String::from_utf8_lossy(&name).into_owned(),
-            kind: "func",
+    let (target, signature) = if let Some(name) = Name::of(function) {
+        let unknown = |name| Error::UnknownExport { name, kind: "func" };
+        let name = match name {
+            Name::Text(name) => name,
+            Name::TooLong(name) | Name::NoText(name) => return Err(unknown(name).into()),
         };
-        let name = std::str::from_utf8(&name).map_err(|_| unknown())?;
+        let unknown = || unknown(name.to_owned());
         let export = module.export_index(name).ok_or_else(unknown)?;
         let Some(Export {
             signature: Some(signature),
@@ -294,6 +308,16 @@ fn ration(fuel: Term<'_>) -> Result<Option<u64>, Failure<'_>> {
 /// Gives the guest its next time slice, or looks whether what it waits for has come.
 #[rustler::nif]
 fn resume<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    go_on(env, instance)
+}
+
+/// As `resume`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn resume_dirty<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    go_on(env, instance)
+}
+
+fn go_on<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
     proceed(env, instance, Suspension::Slice, |coroutine| {
         coroutine.resume()
     })
@@ -302,6 +326,28 @@ fn resume<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
 /// Answers the import that the guest waits in.
 #[rustler::nif]
 fn import_return<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    sibling: Term<'a>,
+    import: usize,
+    results: Term<'a>,
+) -> Term<'a> {
+    hand_over(env, instance, sibling, import, results)
+}
+
+/// As `import_return`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn import_return_dirty<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    sibling: Term<'a>,
+    import: usize,
+    results: Term<'a>,
+) -> Term<'a> {
+    hand_over(env, instance, sibling, import, results)
+}
+
+fn hand_over<'a>(
     env: Env<'a>,
     instance: Term<'a>,
     sibling: Term<'a>,
@@ -325,6 +371,16 @@ fn import_return<'a>(
 /// Answers the import by what the library itself provides; `undefined` if that is nothing.
 #[rustler::nif]
 fn import_default<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    provide(env, instance)
+}
+
+/// As `import_default`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn import_default_dirty<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    provide(env, instance)
+}
+
+fn provide<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
     match instance::decode(instance) {
         Ok(instance) => match instance.store.import_default(env, &instance) {
             Ok(Some(outcome)) => answer(env, &instance, Ok(outcome)),
@@ -352,6 +408,16 @@ fn import_type<'a>(env: Env<'a>, instance: Term<'a>, import: usize) -> Term<'a> 
 /// Replies to the question that the guest waits for.
 #[rustler::nif]
 fn reply<'a>(env: Env<'a>, instance: Term<'a>, answer: Term<'a>) -> Term<'a> {
+    give_reply(env, instance, answer)
+}
+
+/// As `reply`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn reply_dirty<'a>(env: Env<'a>, instance: Term<'a>, answer: Term<'a>) -> Term<'a> {
+    give_reply(env, instance, answer)
+}
+
+fn give_reply<'a>(env: Env<'a>, instance: Term<'a>, answer: Term<'a>) -> Term<'a> {
     match wasi::reply(answer) {
         Ok(reply) => proceed(env, instance, Suspension::Import, |coroutine| {
             coroutine.reply(reply)
@@ -363,6 +429,16 @@ fn reply<'a>(env: Env<'a>, instance: Term<'a>, answer: Term<'a>) -> Term<'a> {
 /// Lets the import fail that the guest waits in; the guest's call ends with `import_failed`.
 #[rustler::nif]
 fn import_fail<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    fail(env, instance)
+}
+
+/// As `import_fail`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn import_fail_dirty<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    fail(env, instance)
+}
+
+fn fail<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
     proceed(env, instance, Suspension::Import, |coroutine| {
         coroutine.import_fail(Error::ImportFailed)
     })
@@ -446,6 +522,7 @@ pub fn refused<'a>(env: Env<'a>, refusal: Refusal) -> Term<'a> {
     match refusal {
         Refusal::Queued(ticket) => (atoms::queued(), ticket).encode(env),
         Refusal::Again => atoms::again().encode(env),
+        Refusal::Later => atoms::later().encode(env),
         Refusal::Error(error) => (atoms::error(), Failure::from(error)).encode(env),
     }
 }

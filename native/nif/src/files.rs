@@ -24,6 +24,9 @@ fn visit_files<'a, R: Send + 'static>(
     visit(env, instance, on_files, encode)
 }
 
+/// Longer paths are refused, whatever follows.
+const ENOUGH_OF_A_PATH: usize = 4096;
+
 /// As `visit_files`, for an operation at a path.
 fn at_path<'a, R: Send + 'static>(
     env: Env<'a>,
@@ -32,6 +35,7 @@ fn at_path<'a, R: Send + 'static>(
     operation: impl FnOnce(&mut WasiState, &[u8]) -> Result<R, Errno> + Send + 'static,
     encode: impl FnOnce(R) -> Term<'a>,
 ) -> Term<'a> {
+    let path = path.get(..ENOUGH_OF_A_PATH).unwrap_or(path.as_slice());
     let owned = path.to_vec();
     visit_files(
         env,

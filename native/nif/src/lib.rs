@@ -17,6 +17,7 @@ mod inspect;
 mod instance;
 mod json;
 mod ledger;
+mod line;
 mod lines;
 mod mirrors;
 mod module;

@@ -1,11 +1,13 @@
 //! Output of a guest, cut into lines.
 
 use parking_lot::Mutex;
+use rustler::schedule::consume_timeslice;
 use rustler::{Encoder, Env, Resource, ResourceArc, Term};
 
 use crate::atoms;
 use crate::error::{self, Failure};
 use crate::events;
+use crate::module::PAGE_PERCENT;
 use crate::term::{self, SavedTerms};
 
 /// A line that is longer is cut.
@@ -45,7 +47,11 @@ fn lines_new<'a>(env: Env<'a>, about: Term<'a>) -> Term<'a> {
     error::result(env, Ok(ResourceArc::new(lines)))
 }
 
-/// Adds output, and gives the lines that it completes, without their ends.
+/// So many lines are made in the time that a scheduler may be kept.
+const LINES_AT_ONCE: usize = 500;
+
+/// Adds output, and gives the lines that it completes, without their ends: `{ok, {Lines, Taken}}`.
+/// Bytes from the place `Taken` on are to be added next.
 #[rustler::nif]
 fn lines_add<'a>(env: Env<'a>, lines: Term<'a>, bytes: rustler::Binary<'a>) -> Term<'a> {
     let complete = lines
@@ -53,6 +59,7 @@ fn lines_add<'a>(env: Env<'a>, lines: Term<'a>, bytes: rustler::Binary<'a>) -> T
         .map_err(|_| Failure::bad("lines", lines))
         .map(|lines| {
             let mut complete = Vec::new();
+            let mut taken = 0;
             let mut rest = lines.rest.lock();
             for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
                 let (text, ended) = match piece.strip_suffix(b"\n") {
@@ -71,8 +78,15 @@ fn lines_add<'a>(env: Env<'a>, lines: Term<'a>, bytes: rustler::Binary<'a>) -> T
                     complete.push(term::Bytes(&rest).encode(env));
                     rest.clear();
                 }
+                taken += piece.len();
+                if complete.len() >= LINES_AT_ONCE {
+                    break;
+                }
             }
-            complete
+            if taken < bytes.len() {
+                consume_timeslice(env, PAGE_PERCENT);
+            }
+            (complete, taken)
         });
     error::result(env, complete)
 }

@@ -40,7 +40,7 @@ pub fn resource(module: Arc<Module>) -> ResourceArc<ModuleRes> {
 /// busy for half a second.
 const PAGE: usize = 256;
 /// How much of a process's time a page takes.
-const PAGE_PERCENT: i32 = 30;
+pub const PAGE_PERCENT: i32 = 30;
 
 /// `{Descriptions, Next}` of some items from the place `from` on; `Next` is the place of those that
 /// follow, or `done`.

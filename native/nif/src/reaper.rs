@@ -13,8 +13,9 @@ use rustler::{Atom, LocalPid};
 use wasmbeam_core::store::Coroutine;
 
 use crate::atoms;
+use crate::line::Line;
 use crate::store::{SharedStore, tell_from_outside};
-use crate::term::free_dropped;
+use crate::term::take_dropped;
 
 /// With more jobs than this ahead, those who stop instances wait: they could otherwise be faster
 /// than memory is given back.
@@ -25,6 +26,7 @@ enum Job {
     Unwind(Arc<SharedStore>),
     Discard(Box<dyn Send>),
     Tell(LocalPid, u64, Atom),
+    TellAll(Line),
 }
 
 static BACKLOG: Mutex<usize> = Mutex::new(0);
@@ -56,8 +58,9 @@ fn reap(job: Job) {
         Job::Unwind(store) => store.unwind(),
         Job::Discard(it) => drop(it),
         Job::Tell(pid, ticket, what) => tell_from_outside(&pid, ticket, what),
+        Job::TellAll(line) => line.tell_all(None),
     }));
-    free_dropped();
+    drop(take_dropped());
     let mut backlog = BACKLOG.lock();
     *backlog -= 1;
     DONE.fetch_add(1, Ordering::Relaxed);
@@ -83,6 +86,11 @@ pub fn unwind(store: Arc<SharedStore>) {
 /// Sends a message that could not be sent where it came up.
 pub fn tell(pid: LocalPid, ticket: u64, what: Atom) {
     send(Job::Tell(pid, ticket, what));
+}
+
+/// Has those who waited in a line ask again.
+pub fn tell_all(line: Line) {
+    send(Job::TellAll(line));
 }
 
 /// Whether those who make work should wait by `await_reaper`.

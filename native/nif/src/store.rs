@@ -7,9 +7,8 @@
 //! Lock order: whoever holds `coroutine` may wait for `control`. Whoever holds `control` may only try
 //! `coroutine`, and no scheduler ever waits for that: it is held for a whole time slice.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use rustler::{Atom, Env, LocalPid, Monitor, OwnedEnv, ResourceArc};
@@ -19,6 +18,7 @@ use wasmbeam_core::{Error, Gauge, Interruption, Limits, Module, Question};
 use crate::bell::Bell;
 use crate::instance::{InstanceRes, Watch};
 use crate::ledger::{self, Entered, Totals};
+use crate::line::Line;
 use crate::mirrors::Mirrors;
 use crate::reaper;
 use crate::term::{SavedTerms, free_dropped};
@@ -43,8 +43,10 @@ struct Control {
     interrupt: InterruptFlag,
     gauge: Arc<Gauge>,
     holder: Holder,
-    line: VecDeque<Waiter>,
+    line: Line,
     interrupted: Option<Interruption>,
+    /// A time slice has taken far too long.
+    overran: bool,
     stopped: bool,
     instances: Vec<InstanceEntry>,
     watchers: Vec<Watcher>,
@@ -95,16 +97,16 @@ enum Phase {
     Waiting,
 }
 
-struct Waiter {
-    pid: LocalPid,
-    ticket: u64,
+pub struct Waiter {
+    pub pid: LocalPid,
+    pub ticket: u64,
     /// On the handle that it came through. No reference to that: dropping one may come back here.
     monitor: Monitor,
-    handle: HandleId,
+    pub handle: HandleId,
 }
 
 /// Tells the handles of this VM's instances apart.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HandleId(u64);
 
 impl HandleId {
@@ -123,7 +125,20 @@ pub enum Refusal {
     Queued(u64),
     /// Somebody is at it for a moment: ask again.
     Again,
+    /// It may take long: ask again on a dirty scheduler.
+    Later,
     Error(Error),
+}
+
+/// A heap of objects that is larger may take more than a few milliseconds to be collected or moved.
+const LARGE_HEAP: u64 = 1 << 20;
+/// Time slices end long before.
+const OVERRUN: Duration = Duration::from_millis(5);
+
+fn is_normal_scheduler() -> bool {
+    const NORMAL_SCHEDULER: i32 = 1;
+    // SAFETY: it reads what the current thread is, and can be called on any.
+    unsafe { rustler::sys::enif_thread_type() == NORMAL_SCHEDULER }
 }
 
 /// Where a process's calls stand after a poll.
@@ -172,8 +187,9 @@ impl SharedStore {
                 interrupt: coroutine.interrupt_flag().clone(),
                 gauge: Arc::clone(coroutine.gauge()),
                 holder: Holder::Nobody,
-                line: VecDeque::new(),
+                line: Line::default(),
                 interrupted: None,
+                overran: false,
                 stopped: false,
                 instances: Vec::new(),
                 watchers: Vec::new(),
@@ -184,6 +200,9 @@ impl SharedStore {
             usable_after_interrupt,
         })
     }
+
+    /// So many processes can be told something in the time that a scheduler may be kept.
+    const TOLD_AT_ONCE: usize = 1000;
 
     pub fn mirrors(&self) -> &Mirrors {
         &self.mirrors
@@ -264,6 +283,7 @@ impl SharedStore {
             }
             _ => return Err(control.enqueue(env, pid, instance)),
         };
+        control.check_time()?;
         let coroutine = self.coroutine.try_lock().ok_or(Refusal::Again)?;
         if let Holder::Offered(waiter) = std::mem::replace(
             &mut control.holder,
@@ -302,8 +322,10 @@ impl SharedStore {
             Suspension::Import | Suspension::Default => phase == Phase::AtImport,
             Suspension::Slice => matches!(phase, Phase::Yielded | Phase::Waiting),
         };
+        let time = control.check_time();
         match &mut control.holder {
             Holder::Caller(calls) if calls.pid == pid && awaits(calls.phase) => {
+                time?;
                 let coroutine = self.coroutine.try_lock().ok_or(Refusal::Again)?;
                 calls.phase = Phase::Polling;
                 calls.waits_for = None;
@@ -567,6 +589,7 @@ impl SharedStore {
         let mut control = self.control.lock();
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.tally.run_time_ns.add(ns);
+        control.overran |= took > OVERRUN;
         let outcome = match step {
             Step::Done(result) => {
                 if let Err(Error::Trap(_) | Error::LongJump) = result {
@@ -655,10 +678,8 @@ impl SharedStore {
     /// Gives up a place in the line, or the turn if it has come.
     pub fn leave_line(&self, env: Env<'_>, instance: &ResourceArc<InstanceRes>, ticket: u64) {
         let mut control = self.control.lock();
-        if let Some(place) = control.line.iter().position(|w| w.ticket == ticket) {
-            if let Some(waiter) = control.line.remove(place) {
-                waiter.unwatch(env, instance);
-            }
+        if let Some(waiter) = control.line.leave(ticket) {
+            waiter.unwatch(env, instance);
         } else if let Holder::Offered(waiter) = &control.holder
             && waiter.ticket == ticket
         {
@@ -695,9 +716,12 @@ impl SharedStore {
                 calls.wake(env);
                 self.bell.ring(env);
             }
-            for waiter in std::mem::take(&mut control.line) {
-                // They come back, and are told that it is over.
-                waiter.tell(env);
+            // They come back, and are told that it is over.
+            let line = std::mem::take(&mut control.line);
+            if line.len() <= Self::TOLD_AT_ONCE {
+                line.tell_all(env);
+            } else {
+                reaper::tell_all(line);
             }
         }
         self.reap_if_stopped();
@@ -707,7 +731,7 @@ impl SharedStore {
     /// A process has died: its calls end, and its place in the line is free.
     pub fn process_died(self: &Arc<Self>, env: Env<'_>, pid: LocalPid) {
         let mut control = self.control.lock();
-        control.line.retain(|waiter| waiter.pid != pid);
+        control.line.leave_process(pid);
         match control.holder {
             Holder::Offered(ref waiter) if waiter.pid == pid => control.next(Some(env)),
             Holder::Caller(calls) if calls.pid == pid && calls.phase != Phase::Polling => {
@@ -723,7 +747,7 @@ impl SharedStore {
     /// Nobody comes back through this handle.
     pub fn handle_dropped(&self, env: Env<'_>, handle: HandleId) {
         let mut control = self.control.lock();
-        control.line.retain(|waiter| waiter.handle != handle);
+        control.line.leave_handle(handle);
         if matches!(&control.holder, Holder::Offered(waiter) if waiter.handle == handle) {
             control.next(Some(env));
         }
@@ -832,6 +856,16 @@ impl Control {
         }
     }
 
+    /// Fails on a scheduler that others wait for if the guest's objects are many, and something like
+    /// collecting them has taken long before.
+    fn check_time(&self) -> Result<(), Refusal> {
+        if self.overran && self.gauge.heap() > LARGE_HEAP && is_normal_scheduler() {
+            Err(Refusal::Later)
+        } else {
+            Ok(())
+        }
+    }
+
     fn enqueue(
         &mut self,
         env: Env<'_>,
@@ -849,7 +883,7 @@ impl Control {
             return Refusal::Error(Error::Interrupted(Interruption::CallerDied));
         };
         let ticket = tickets::next();
-        self.line.push_back(Waiter {
+        self.line.join(Waiter {
             pid,
             ticket,
             monitor,
@@ -903,7 +937,7 @@ impl Control {
 
     /// Lets the next in line have its turn.
     fn next(&mut self, env: Option<Env<'_>>) {
-        self.holder = match self.line.pop_front() {
+        self.holder = match self.line.first() {
             Some(waiter) => {
                 waiter.tell(env);
                 Holder::Offered(waiter)
@@ -930,7 +964,7 @@ impl Waiter {
     }
 
     /// `env` is that of the scheduler we are on; none if on a thread of our own.
-    fn tell(&self, env: Option<Env<'_>>) {
+    pub fn tell(&self, env: Option<Env<'_>>) {
         // If the process is gone, its monitor gives the turn to the next.
         tell(env, &self.pid, self.ticket, atoms::turn());
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use num_traits::{FromPrimitive, Signed, ToPrimitive};
+use num_traits::{FromPrimitive, ToPrimitive};
 use parking_lot::Mutex;
 use rustler::env::SavedTerm;
 use rustler::{
@@ -15,6 +15,7 @@ use wasmbeam_core::{
 
 use crate::atoms;
 use crate::error::Failure;
+use crate::reaper;
 
 /// An Erlang term that a guest holds as an externref.
 struct HostTerm(Option<SavedTerms>);
@@ -31,11 +32,23 @@ impl Drop for HostTerm {
     }
 }
 
-/// Frees the terms that guests dropped. Not to be called on a fiber.
+/// So many terms can be freed in the time that a scheduler may be kept.
+const FREED_AT_ONCE: usize = 500;
+
+/// Frees the terms that guests dropped, or has it done if that takes long. Not to be called on a fiber.
 pub fn free_dropped() {
+    let dropped = take_dropped();
+    if dropped.len() > FREED_AT_ONCE {
+        reaper::discard(dropped);
+    }
+}
+
+/// The terms that guests dropped since they were last taken.
+pub fn take_dropped() -> Vec<SavedTerms> {
     if ANY_DROPPED.load(Ordering::Acquire) && ANY_DROPPED.swap(false, Ordering::AcqRel) {
-        let dropped = std::mem::take(&mut *DROPPED.lock());
-        drop(dropped);
+        std::mem::take(&mut *DROPPED.lock())
+    } else {
+        Vec::new()
     }
 }
 
@@ -80,9 +93,60 @@ impl Encoder for Bytes<'_> {
     }
 }
 
+/// The longest name in a module: no other that is asked for is in one.
+const LONGEST_NAME: usize = 100_000;
+/// How much of a name that is longer is shown.
+const SHOWN_OF_NAME: usize = 100;
+
+/// What a name is that is looked for in a module, which may be any binary.
+pub enum Name<'a> {
+    Text(&'a str),
+    /// Longer than any, with what is shown of it.
+    TooLong(String),
+    /// No UTF-8. As it is shown.
+    NoText(String),
+}
+
+impl<'a> Name<'a> {
+    pub fn of(term: Term<'a>) -> Option<Self> {
+        let bytes = term.decode::<Binary>().ok()?.as_slice();
+        if bytes.len() > LONGEST_NAME {
+            // Not even looked at: it may have any size.
+            let start = bytes.get(..SHOWN_OF_NAME).unwrap_or_default();
+            return Some(Self::TooLong(format!(
+                "{}...",
+                String::from_utf8_lossy(start)
+            )));
+        }
+        Some(match std::str::from_utf8(bytes) {
+            Ok(name) => Self::Text(name),
+            Err(_) => Self::NoText(String::from_utf8_lossy(bytes).into_owned()),
+        })
+    }
+}
+
 /// Bytes as a binary.
 pub fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
     NewBinary::from_slice(env, bytes).into()
+}
+
+/// Bytes that a binary is of, without a copy.
+struct BytesRes(Vec<u8>);
+
+#[rustler::resource_impl]
+impl Resource for BytesRes {}
+
+/// Copying more than that keeps a scheduler too long.
+const MANY_BYTES: usize = 256 << 10;
+
+/// Bytes as a binary, however many.
+pub fn owned(env: Env<'_>, bytes: Vec<u8>) -> Term<'_> {
+    if bytes.len() <= MANY_BYTES {
+        binary(env, &bytes)
+    } else {
+        let bytes = ResourceArc::new(BytesRes(bytes));
+        bytes.make_binary(env, |bytes| &bytes.0).to_term(env)
+    }
 }
 
 pub fn encode<'a>(env: Env<'a>, value: &Value) -> Term<'a> {
@@ -229,9 +293,14 @@ pub fn decode(term: Term<'_>, ty: &ValType) -> Option<Value> {
 
 /// Whether an integer of any size is less than zero.
 pub fn is_negative(integer: Term<'_>) -> bool {
-    integer
-        .decode::<BigInt>()
-        .is_ok_and(|value| value.is_negative())
+    integer < 0.encode(integer.get_env())
+}
+
+/// Whether an integer, whose digits may be many millions, is beyond all floats.
+fn is_beyond_floats(integer: Term<'_>) -> bool {
+    let env = integer.get_env();
+    let bound = BigInt::from(1) << f64::MAX_EXP;
+    integer >= bound.encode(env) || integer <= (-bound).encode(env)
 }
 
 /// A number, rounded to the nearest float.
@@ -244,6 +313,7 @@ fn number<F: FromPrimitive>(
         TermType::Float => term.decode().ok().map(from_float),
         TermType::Integer => match term.decode::<i64>() {
             Ok(value) => F::from_i64(value),
+            Err(_) if is_beyond_floats(term) => None,
             Err(_) => from_integer(&term.decode::<BigInt>().ok()?),
         },
         _ => None,

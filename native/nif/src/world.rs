@@ -191,15 +191,48 @@ fn world_leave<'a>(env: Env<'a>, instance: Term<'a>, token: u64) -> Term<'a> {
 
 /// Runs a function of WASI, not the guest's call of it, on a world and the instance's memory:
 /// `{ok, Errno, World, Output}`, `{wait, Ns | infinity, World}`, `{exit, Status}`, `{raise, Signal}`
-/// or `bad_argument`.
+/// or `bad_argument`. `long`, and the world is what it was, if a scheduler has no time for that.
 #[rustler::nif]
 fn world_call<'a>(
     env: Env<'a>,
     instance: Term<'a>,
     world: Term<'a>,
     name: Binary<'a>,
-    args: Vec<i64>,
+    args: Term<'a>,
 ) -> Term<'a> {
+    run(env, instance, world, name, args, Pieces::One)
+}
+
+/// As `world_call`, however long it takes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_call_dirty<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    world: Term<'a>,
+    name: Binary<'a>,
+    args: Term<'a>,
+) -> Term<'a> {
+    run(env, instance, world, name, args, Pieces::All)
+}
+
+/// How much is done of what moves many bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pieces {
+    One,
+    All,
+}
+
+fn run<'a>(
+    env: Env<'a>,
+    instance: Term<'a>,
+    world: Term<'a>,
+    name: Binary<'a>,
+    args: Term<'a>,
+    pieces: Pieces,
+) -> Term<'a> {
+    let Some(args) = term::list::<i64>(args) else {
+        return atoms::bad_argument().encode(env);
+    };
     let world = match decode(world) {
         Ok(world) => world,
         Err(failure) => return (atoms::error(), failure).encode(env),
@@ -214,7 +247,12 @@ fn world_call<'a>(
     let run = move |memory: &mut [u8], width: Width| {
         let args = function.arguments(width, &args)?;
         let outcome = wasi::call(&mut state, memory, function, Abi::preview1(width), &args);
-        Some(gone_on(state, memory, outcome))
+        let goes_on = matches!(outcome, Outcome::Pending(Request::Yield(_)));
+        Some(if goes_on && pieces == Pieces::One {
+            Ran::Partly
+        } else {
+            gone_on(state, memory, outcome)
+        })
     };
     with_memory(env, instance, run)
 }
@@ -236,28 +274,36 @@ fn world_resume<'a>(env: Env<'a>, instance: Term<'a>, world: Term<'a>) -> Term<'
     }
 }
 
+/// How far a function has come.
+enum Ran {
+    /// There is more than a scheduler has time for.
+    Partly,
+    Through(Box<WasiState>, Outcome),
+}
+
 /// Nothing else runs meanwhile, so a function that lets others run goes on at once.
-fn gone_on(mut state: WasiState, memory: &mut [u8], mut outcome: Outcome) -> (WasiState, Outcome) {
+fn gone_on(mut state: WasiState, memory: &mut [u8], mut outcome: Outcome) -> Ran {
     while let Outcome::Pending(Request::Yield(_)) = &outcome {
         let Outcome::Pending(request) = outcome else {
             break;
         };
         outcome = wasi::complete(&mut state, memory, request, &Answer::Elapsed);
     }
-    (state, outcome)
+    Ran::Through(Box::new(state), outcome)
 }
 
 fn with_memory<'a>(
     env: Env<'a>,
     instance: Term<'a>,
-    run: impl FnOnce(&mut [u8], Width) -> Option<(WasiState, Outcome)> + Send + 'static,
+    run: impl FnOnce(&mut [u8], Width) -> Option<Ran> + Send + 'static,
 ) -> Term<'a> {
     visit(
         env,
         instance,
         |coroutine, index| coroutine.with_memory(index, run),
         |done| match done {
-            Some((state, outcome)) => told(env, state, outcome),
+            Some(Ran::Through(state, outcome)) => told(env, *state, outcome),
+            Some(Ran::Partly) => atoms::long().encode(env),
             None => atoms::bad_argument().encode(env),
         },
     )
@@ -294,7 +340,7 @@ fn drained<'a>(
 ) -> (Term<'a>, Term<'a>) {
     let Output { stdout, stderr } = state.take_output();
     let left = state.stdin_left();
-    let output = (term::Bytes(&stdout), term::Bytes(&stderr), left).encode(env);
+    let output = (term::owned(env, stdout), term::owned(env, stderr), left).encode(env);
     (WorldRes::waiting(env, state, pending), output)
 }
 

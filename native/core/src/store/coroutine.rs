@@ -12,7 +12,7 @@ use super::alarm::Alarm;
 use super::port::{Command, Event, Port, Visitor};
 use super::{
     Answer, Context, ImportCall, Instantiate, InterruptFlag, StoreData, StoreId, Target, frames,
-    instances,
+    heap, instances,
 };
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -91,12 +91,14 @@ impl Coroutine {
             vals: Vec::new(),
             raws: Vec::new(),
             in_brief: false,
+            measured: 0,
             captured: None,
             remembered: Vec::new(),
         };
         let mut store = Store::try_new(engine.inner(), data).map_err(Error::internal)?;
         store.limiter(|data| &mut data.limiter);
-        store.epoch_deadline_callback(|context| {
+        store.epoch_deadline_callback(|mut context| {
+            heap::measure(&mut context);
             let data = context.data();
             match data.interrupt.get() {
                 Some(why) => Err(Error::Interrupted(why).into()),

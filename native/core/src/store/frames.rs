@@ -6,7 +6,7 @@ use std::task::Poll;
 use wasmtime::{AsContextMut, RootScope, Store, Val, ValRaw, ValType};
 
 use super::port::{Command, Event, Port, Visitor};
-use super::{Answer, Context, ImportCall, Instantiate, StoreData, Target, instances};
+use super::{Answer, Context, ImportCall, Instantiate, StoreData, Target, heap, instances};
 use crate::error::{Error, ExceptionInfo, Result};
 use crate::natives::{Question, Reply};
 use crate::ticker::begin_slice;
@@ -69,6 +69,7 @@ pub(crate) async fn ask(
 
 /// Leaves an event for the driver, and serves its commands until one of them ends the suspension.
 async fn suspend(context: &mut Context<'_>, event: Event) -> Result<Command, Box<Error>> {
+    heap::measure(context);
     let port = context.data().port.clone();
     let mut command = port.exchange(event).await;
     loop {
@@ -102,6 +103,7 @@ pub(crate) async fn yield_slice(context: &mut Context<'_>) -> Result<()> {
     if let Some(why) = context.data().interrupt.get() {
         return Err(Error::Interrupted(why));
     }
+    heap::measure(context);
     context.data().port.event(Event::Yielded);
     let mut yielded = false;
     poll_fn(|_| {
@@ -192,6 +194,7 @@ fn enter(context: &mut Context<'_>) -> Result<()> {
 }
 
 fn leave(context: &mut Context<'_>) {
+    heap::measure(context);
     context.data_mut().depth -= 1;
 }
 

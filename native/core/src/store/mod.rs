@@ -10,6 +10,7 @@ mod alarm;
 mod coroutine;
 pub(crate) mod frames;
 mod functions;
+mod heap;
 mod imports;
 pub(crate) mod instances;
 mod port;
@@ -69,6 +70,8 @@ pub struct StoreData {
     pub(crate) raws: Vec<ValRaw>,
     /// Whether what runs is over in a moment, and cannot be suspended.
     pub(crate) in_brief: bool,
+    /// What was counted as memory when the heap was measured last.
+    pub(crate) measured: u64,
     /// The state that was captured last, as long as it is what it was.
     pub(crate) captured: Option<Arc<State>>,
     /// The last snapshots that were written, read or based on, which the next may be based on; the
