@@ -148,6 +148,9 @@ loop({error, _} = Error, #call{instance = Instance}) ->
 loop(yield, #call{instance = {_, Ref, _}} = Call) ->
     check_deadline(Call),
     loop(again(fun() -> resume(Ref) end), Call);
+loop(blocks, #call{instance = {_, Ref, _}} = Call) ->
+    check_deadline(Call),
+    loop(again(fun() -> wasmbeam_nif:resume_blocking(Ref) end), Call);
 loop({waiting, Ticket}, #call{instance = {_, Ref, _}, deadline = Deadline} = Call) ->
     receive {?TAG, Ticket, wake} -> ok after remaining(Deadline) -> ok end,
     check_deadline(Call),

@@ -11,6 +11,7 @@
          instance_interrupt/2, instance_leave_line/2, instance_watch/1, instance_sibling/2,
          instance_imports/2, instance_exports/2, instance_info/1,
          instantiate/4, instantiate_dirty/4, call/4, call_dirty/4, resume/1, resume_dirty/1,
+         resume_blocking/1,
          import_return/4, import_return_dirty/4, import_default/1, import_default_dirty/1,
          import_fail/1, import_fail_dirty/1, reply/2, reply_dirty/2, import_type/2,
          memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
@@ -43,6 +44,7 @@
        instance_leave_line/2, instance_watch/1, instance_sibling/2, instance_imports/2,
        instance_exports/2, instance_info/1,
        instantiate/4, instantiate_dirty/4, call/4, call_dirty/4, resume/1, resume_dirty/1,
+         resume_blocking/1,
          import_return/4, import_return_dirty/4, import_default/1, import_default_dirty/1,
        import_fail/1, import_fail_dirty/1, reply/2, reply_dirty/2, import_type/2,
        memory_size/2, memory_read/4, memory_read_dirty/4, memory_read_string/3, memory_write/4,
@@ -78,6 +80,7 @@
     {ok, [wasmbeam:value()]}
     | failure()
     | yield
+    | blocks
     | {import, Import :: non_neg_integer(), Args :: [wasmbeam:value()]}
     | {import, Import :: non_neg_integer(), Args :: [wasmbeam:value()],
        Instance :: non_neg_integer()}
@@ -88,9 +91,9 @@
     | {sync, {ok, [wasmbeam:value()]} | failure()}
     | later
     | again().
-%% What to do next: nothing; `resume/1'; answer the import; `reply/2' to the question; `resume/1' when
-%% the message has come; `folders_write/1'; the same again by the
-%% function with `_dirty' to its name; ask again.
+%% What to do next: nothing; `resume/1'; `resume_blocking/1'; answer the import; `reply/2' to the
+%% question; `resume/1' when the message has come; `folders_write/1'; the same again by the function
+%% with `_dirty' to its name; ask again.
 -type which() :: binary() | non_neg_integer().
 
 init() ->
@@ -243,6 +246,10 @@ resume(_Instance) -> ?NOT_LOADED.
 %% @doc As `resume/1', however long it takes.
 -spec resume_dirty(instance_ref()) -> step().
 resume_dirty(_Instance) -> ?NOT_LOADED.
+
+%% @doc Gives the guest its next time slice, on a dirty scheduler for input and output.
+-spec resume_blocking(instance_ref()) -> step().
+resume_blocking(_Instance) -> ?NOT_LOADED.
 
 %% @doc Answers the import that the call waits in: one of `Importer', in the store of `Instance'.
 -spec import_return(instance_ref(), instance_ref(), non_neg_integer(), term()) ->

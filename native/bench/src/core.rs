@@ -77,7 +77,9 @@ impl Core {
                 Step::Done(result) => return Ok(result.map(drop)?),
                 Step::Import(call) => self.coroutine.import_return(call.args),
                 Step::Yielded => self.coroutine.resume(),
-                Step::Question { .. } | Step::Waiting => return Err("the guest waits".into()),
+                Step::Question { .. } | Step::Blocks | Step::Waiting => {
+                    return Err("the guest waits".into());
+                }
             }
         }
     }

@@ -12,6 +12,7 @@ rustler::atoms! {
     wait,
     wake,
     yielded = "yield",
+    blocks,
     waiting,
     sync,
     message_tag = "$wasmbeam",

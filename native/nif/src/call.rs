@@ -1,7 +1,8 @@
 //! Running guest code.
 //!
 //! Each function answers with the next thing to do: `{ok, Results}` or `{error, Reason}` when the
-//! call is over; `yield` when its time slice is (call `resume/1`); `{import, Import, Args}` or
+//! call is over; `yield` when its time slice is (call `resume/1`); `blocks` when it is to go on on a
+//! dirty scheduler (call `resume_blocking/1`); `{import, Import, Args}` or
 //! `{import, Import, Args, Instance}` when the guest calls an import (answer by `import_return/2`
 //! or `import_fail/1`); `{question, Ticket, Question}` or `{question, Ticket, Question, Instance}`
 //! when a provided import needs something from outside (answer by `reply/2` or `import_fail/1`; the
@@ -323,6 +324,14 @@ fn go_on<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
     })
 }
 
+/// As `resume`, where the guest may wait for the machine's disks.
+#[rustler::nif(schedule = "DirtyIo")]
+fn resume_blocking<'a>(env: Env<'a>, instance: Term<'a>) -> Term<'a> {
+    proceed(env, instance, Suspension::Slice, |coroutine| {
+        coroutine.resume_blocking()
+    })
+}
+
 /// Answers the import that the guest waits in.
 #[rustler::nif]
 fn import_return<'a>(
@@ -513,6 +522,7 @@ fn outcome_as_term<'a>(
             consume_timeslice(env, 100);
             atoms::yielded().encode(env)
         }
+        Ok(Outcome::Blocks) => atoms::blocks().encode(env),
         Ok(Outcome::Waiting { ticket }) => (atoms::waiting(), ticket).encode(env),
         Err(refusal) => refused(env, refusal),
     }

@@ -153,6 +153,8 @@ pub enum Outcome {
         instance: usize,
     },
     Yielded,
+    /// To be resumed on a dirty scheduler.
+    Blocks,
     /// The guest waits for the machine. With a ticket for the message that says when to come back.
     Waiting {
         ticket: u64,
@@ -619,6 +621,10 @@ impl SharedStore {
                 control.suspend(Phase::Yielded);
                 Outcome::Yielded
             }
+            Step::Blocks => {
+                control.suspend(Phase::Yielded);
+                Outcome::Blocks
+            }
             Step::Waiting => {
                 control.suspend(Phase::Waiting);
                 let ticket = tickets::next();
@@ -773,7 +779,7 @@ impl SharedStore {
                         calls.phase = Phase::AtImport;
                     }
                     Step::Import(_) | Step::Question { .. } => calls.phase = Phase::AtImport,
-                    Step::Yielded => calls.phase = Phase::Yielded,
+                    Step::Yielded | Step::Blocks => calls.phase = Phase::Yielded,
                     // What the machine does is not waited for once there is an interruption.
                     Step::Waiting => break,
                 }

@@ -101,7 +101,9 @@ fn finish(coroutine: &mut Coroutine, mut step: Step) -> Result<Answer, Error> {
             Step::Done(answer) => return answer,
             Step::Import(_) => coroutine.import_return(vec![Value::I32(99)]),
             Step::Yielded => coroutine.resume(),
-            Step::Question { .. } | Step::Waiting => panic!("the guest waits for nothing"),
+            Step::Question { .. } | Step::Blocks | Step::Waiting => {
+                panic!("the guest waits for nothing")
+            }
         };
     }
 }

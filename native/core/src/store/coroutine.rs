@@ -61,6 +61,9 @@ pub enum Step {
     Question { instance: usize, question: Question },
     /// The time slice is used up. Poll again.
     Yielded,
+    /// What the guest does next may wait for a disk. Poll again by
+    /// [`resume_blocking`](Coroutine::resume_blocking).
+    Blocks,
     /// The guest waits for something outside. Poll again when the waker was called.
     Waiting,
 }
@@ -256,6 +259,10 @@ impl Coroutine {
                 self.busy.get_or_insert_with(Busy::new);
                 Step::Yielded
             }
+            Some(Event::Blocks) => {
+                self.busy = None;
+                Step::Blocks
+            }
             Some(Event::Visited) => Step::Done(Err(Error::internal("an answer nobody awaits"))),
             None if self.future.is_none() => Step::Done(Err(Error::Stopped)),
             None => {
@@ -263,6 +270,15 @@ impl Coroutine {
                 Step::Waiting
             }
         }
+    }
+
+    /// As [`resume`](Self::resume), on a thread that nobody minds waiting for a disk now and then. No
+    /// slice is longer for that, but by what the disk takes.
+    pub fn resume_blocking(&mut self) -> Step {
+        self.port.set_may_block(true);
+        let step = self.resume();
+        self.port.set_may_block(false);
+        step
     }
 
     /// Runs `visit` on the store: in the import on top if there is one.

@@ -118,6 +118,29 @@ pub(crate) async fn yield_slice(context: &mut Context<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Has the guest go on on a thread that may wait for a disk, if it is not there.
+pub(crate) async fn may_block(context: &mut Context<'_>) -> Result<()> {
+    let (port, interrupt) = (
+        context.data().port.clone(),
+        context.data().interrupt.clone(),
+    );
+    let mut moved = false;
+    poll_fn(|_| match interrupt.get() {
+        Some(why) => Poll::Ready(Err(Error::Interrupted(why))),
+        None if port.may_block() => Poll::Ready(Ok(())),
+        None => {
+            moved = true;
+            port.event(Event::Blocks);
+            Poll::Pending
+        }
+    })
+    .await?;
+    if moved {
+        begin_slice(context);
+    }
+    Ok(())
+}
+
 async fn serve(context: &mut Context<'_>, command: Command) -> Event {
     match command {
         Command::Visit(visit) => visited(context, visit),

@@ -59,12 +59,16 @@ pub(crate) enum Event {
     Visited,
     /// The time slice is used up.
     Yielded,
+    /// What comes next may wait for a disk.
+    Blocks,
 }
 
 #[derive(Default)]
 struct Slots {
     command: Option<Command>,
     event: Option<Event>,
+    /// Whether the thread that polls now may wait for a disk.
+    may_block: bool,
 }
 
 /// Both ends hold it; it is locked for a moment only, and never contended, because the frames run
@@ -88,6 +92,14 @@ impl Port {
 
     pub(crate) fn take_event(&self) -> Option<Event> {
         self.0.lock().event.take()
+    }
+
+    pub(crate) fn set_may_block(&self, may_block: bool) {
+        self.0.lock().may_block = may_block;
+    }
+
+    pub(crate) fn may_block(&self) -> bool {
+        self.0.lock().may_block
     }
 
     /// Waits for the next command. Nobody needs waking: the driver polls after each command.

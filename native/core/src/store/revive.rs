@@ -252,7 +252,7 @@ impl Coroutine {
             match step {
                 Step::Done(result) => return result.map(|_| coroutine),
                 Step::Yielded => step = coroutine.resume(),
-                Step::Import(_) | Step::Question { .. } | Step::Waiting => {
+                Step::Import(_) | Step::Question { .. } | Step::Blocks | Step::Waiting => {
                     return Err(Error::internal("an instance that waits before it began"));
                 }
             }

@@ -1,5 +1,9 @@
 //! The functions on the machine's files.
 
+use std::future::Future;
+use std::pin::pin;
+use std::task::{self, Poll, Waker};
+
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as p1, WasiSnapshotPreview1 as _};
 use wiggle::GuestMemory;
@@ -73,6 +77,37 @@ impl HostWorld {
     }
 }
 
+impl HostWorld {
+    /// As [`call`](Self::call), on this thread, however long the disk takes.
+    pub(crate) fn call_in_place(
+        &mut self,
+        memory: &mut [u8],
+        function: Function,
+        abi: Abi,
+        args: &Args,
+    ) -> Result<Code> {
+        let [fd, ..] = *args;
+        self.switch(fd as u32);
+        let called = at_once(self.call(memory, function, abi, args));
+        self.switch(fd as u32);
+        called?
+    }
+
+    fn switch(&mut self, fd: u32) {
+        if let Some(machine) = &mut self.machine {
+            machine.local.switch(&mut machine.context, fd);
+        }
+    }
+}
+
+/// What a future gives that waits for nothing.
+fn at_once<F: Future>(future: F) -> Result<F::Output> {
+    match pin!(future).poll(&mut task::Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending => Err(Error::internal("a file that is waited for in place")),
+    }
+}
+
 /// The stream of the inner world that nothing leads to any more, if there is one.
 type Closed = Option<u32>;
 
@@ -104,8 +139,14 @@ impl Machine {
                 if self.open >= self.limit {
                     return Err(Errno::Mfile.into());
                 }
+                let place = self.local.next_place(&mut self.context);
                 self.pass_on(guest, function, args).await?;
                 self.open += 1;
+                let [.., fd] = *args;
+                let fd = word(guest.slice(guest.range(fd, 4)?));
+                if let Some(place) = place {
+                    self.local.opened(&mut self.context, fd, place);
+                }
             }
             Function::FdClose => {
                 self.pass_on(guest, function, args).await?;
@@ -133,6 +174,7 @@ impl Machine {
         self.open = self.open.saturating_sub(1);
         let stream = self.stream(fd);
         self.streams.retain(|(outer, _)| *outer != fd);
+        self.local.closed(fd);
         stream
     }
 
@@ -141,6 +183,7 @@ impl Machine {
             return None;
         }
         let closed = self.closed(to);
+        self.local.renumbered(from, to);
         for (outer, _) in &mut self.streams {
             if *outer == from {
                 *outer = to;
@@ -286,12 +329,14 @@ impl Transfer {
             _ => [fd, 0, 1, Self::RESULT, 0, 0, 0, 0, 0],
         };
         preview1(context, &mut self.0, function, &args).await?;
-        let moved = self
-            .0
-            .get(Self::RESULT as usize..)
-            .and_then(<[u8]>::first_chunk);
-        Ok(moved.map_or(0, |moved| u32::from_le_bytes(*moved) as usize))
+        let moved = self.0.get(Self::RESULT as usize..);
+        Ok(word(moved.unwrap_or_default()) as usize)
     }
+}
+
+/// What four bytes are the first of.
+fn word(bytes: &[u8]) -> u32 {
+    bytes.first_chunk().copied().map_or(0, u32::from_le_bytes)
 }
 
 /// Calls wasmtime-wasi. What the inner world does never comes here.

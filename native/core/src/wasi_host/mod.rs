@@ -5,12 +5,15 @@
 //! world](crate::wasi), which every world of the machine has inside: they have the same options and
 //! behave the same.
 //!
-//! What is done to files is done on threads of a pool ([`runtime`]); the guest waits, and its driver
-//! is [told](crate::store::Step::Waiting).
+//! Regular files on disks of the machine are read and written [in place](local), once the guest is
+//! driven on a thread that [may wait](crate::store::Step::Blocks) for them. All else is done on
+//! threads of a pool ([`runtime`]); the guest waits, and its driver is
+//! [told](crate::store::Step::Waiting).
 
 mod check;
 mod folder;
 mod functions;
+mod local;
 mod poll;
 mod runtime;
 mod world;

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 use super::folder::{self, Folder};
+use super::local::Local;
 use super::runtime;
 use crate::error::{Error, Result};
 use crate::wasi::{Function, MAX_PARAMS, WasiState};
@@ -22,7 +23,7 @@ pub struct HostWasi {
     /// The most descriptors that are open at a time.
     descriptors: u32,
     /// The folders as they were opened, for the one guest that they are for.
-    opened: Arc<Mutex<Option<WasiP1Ctx>>>,
+    opened: Arc<Mutex<Option<(WasiP1Ctx, Local)>>>,
 }
 
 impl HostWasi {
@@ -35,7 +36,9 @@ impl HostWasi {
             None
         } else {
             runtime::handle()?;
-            Some(folder::open(&folders)?)
+            let mut context = folder::open(&folders)?;
+            let local = Local::of(&folders, &mut context);
+            Some((context, local))
         };
         Ok(Self {
             inner,
@@ -53,8 +56,8 @@ impl HostWasi {
             machine: None,
         };
         if !self.folders.is_empty() {
-            let context = self.opened.lock().take();
-            let context = context.ok_or_else(|| Error::NotCapturable {
+            let opened = self.opened.lock().take();
+            let (context, local) = opened.ok_or_else(|| Error::NotCapturable {
                 what: self
                     .folders
                     .first()
@@ -64,6 +67,7 @@ impl HostWasi {
             let streams: SmallVec<_> = (0..3).map(|fd| (fd, fd)).collect();
             world.machine = Some(Machine {
                 context,
+                local,
                 open: u32::try_from(streams.len() + self.folders.len()).unwrap_or(u32::MAX),
                 streams,
                 limit: self.descriptors,
@@ -94,6 +98,7 @@ pub(crate) struct HostWorld {
 /// Its files.
 pub(super) struct Machine {
     pub(super) context: WasiP1Ctx,
+    pub(super) local: Local,
     /// The descriptors that lead to standard streams, each with the one that the stream has in the
     /// inner world.
     pub(super) streams: SmallVec<[(u32, u32); 3]>,
@@ -144,6 +149,14 @@ impl HostWorld {
 
     pub(crate) fn runtime(&self) -> Option<Handle> {
         self.machine.as_ref().map(|machine| machine.runtime.clone())
+    }
+
+    /// Whether a function that is the machine's is to be [done in place](Self::call_in_place).
+    pub(crate) fn is_in_place(&self, function: Function, args: &[u64; MAX_PARAMS]) -> bool {
+        let [fd, ..] = *args;
+        self.machine
+            .as_ref()
+            .is_some_and(|machine| machine.local.has(function, fd as u32))
     }
 
     pub(crate) fn route(&self, function: Function, args: [u64; MAX_PARAMS]) -> Route {

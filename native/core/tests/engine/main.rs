@@ -18,3 +18,4 @@ mod threads;
 mod validation;
 mod values;
 mod wasi;
+mod wasi_host;

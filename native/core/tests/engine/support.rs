@@ -6,7 +6,8 @@ use wasmbeam_core::store::{
     Answer, Binding, Coroutine, ImportCall, Instantiate, Step, StoreConfig, Target, UnknownImports,
     Wasi,
 };
-use wasmbeam_core::wasi::WasiConfig;
+use wasmbeam_core::wasi::{WasiConfig, WasiState};
+use wasmbeam_core::wasi_host::{Folder, HostWasi};
 use wasmbeam_core::{
     Engine, EngineConfig, Error, Limits, MemorySelector, Module, Question, Result, Value,
 };
@@ -52,6 +53,20 @@ impl Guest {
         guest
     }
 
+    /// With a folder of the machine as its root.
+    pub fn with_folder(wat: &str, folder: Folder) -> Self {
+        let mut guest = Self::empty(EngineConfig::default(), &StoreConfig::default());
+        let world = HostWasi::open(
+            WasiState::new(WasiConfig::default()).unwrap(),
+            vec![folder],
+            100,
+        )
+        .unwrap();
+        let step = guest.begin_add_with(wat, None, Wasi::Host(Box::new(world)));
+        finish(&mut guest.store, step).unwrap();
+        guest
+    }
+
     /// Instantiates, and gives the index. Without bindings each import has the default one.
     pub fn add(&mut self, wat: &str, bindings: Option<Vec<Binding>>) -> Result<usize> {
         let step = self.begin_add(wat, bindings, WasiConfig::default());
@@ -65,6 +80,10 @@ impl Guest {
         bindings: Option<Vec<Binding>>,
         wasi: WasiConfig,
     ) -> Step {
+        self.begin_add_with(wat, bindings, Wasi::Config(Box::new(wasi)))
+    }
+
+    fn begin_add_with(&mut self, wat: &str, bindings: Option<Vec<Binding>>, wasi: Wasi) -> Step {
         let module = Arc::new(Module::compile(&self.engine, wat.as_bytes()).unwrap());
         let imports = bindings.unwrap_or_else(|| vec![Binding::Default; module.imports().len()]);
         self.modules.push(Arc::clone(&module));
@@ -74,7 +93,7 @@ impl Guest {
             imports,
             unknown_imports: UnknownImports::Call,
             begin: Default::default(),
-            wasi: Wasi::Config(Box::new(wasi)),
+            wasi,
         })
     }
 
