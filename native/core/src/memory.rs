@@ -4,6 +4,7 @@ use wasmtime::{AsContext, AsContextMut, Extern, Memory, MemoryType};
 
 use crate::error::{Error, Result};
 use crate::load::instrument::Internal;
+use crate::snapshot::{clear, touched};
 use crate::store::{Context, Coroutine, instances};
 
 /// Which of an instance's memories.
@@ -157,10 +158,12 @@ impl Coroutine {
             if missing > 0 {
                 grow(context, memory, missing.div_ceil(page))?;
             }
+            let touched = touched(context, memory);
             let data = memory.data_mut(context.as_context_mut());
-            let (head, tail) = data.split_at_mut(image.len());
-            head.copy_from_slice(image);
-            tail.fill(0);
+            clear(data, &touched, image.len());
+            if let Some(head) = data.get_mut(..image.len()) {
+                head.copy_from_slice(image);
+            }
             Ok(())
         })
     }

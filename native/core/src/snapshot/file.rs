@@ -104,6 +104,11 @@ impl PageFile {
         Ok(())
     }
 
+    /// Where the last of what is mapped into memories ends.
+    pub fn mapped_bytes(&self) -> u64 {
+        self.spans.last().map_or(0, |span| span.end() * PAGE as u64)
+    }
+
     /// All of it, once it is sealed.
     pub fn bytes(&self) -> &[u8] {
         match self.view {

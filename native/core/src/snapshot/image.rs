@@ -14,6 +14,7 @@ use wasmtime::{AsContext, AsContextMut, Memory};
 use super::PAGE;
 #[cfg(target_os = "linux")]
 use super::file::PageFile;
+use super::touched::{clear, touched};
 use crate::error::Result;
 use crate::store::Context;
 
@@ -58,6 +59,10 @@ impl Run {
             }),
         }
     }
+}
+
+fn pages_of(runs: &[Run]) -> impl Iterator<Item = u64> {
+    runs.iter().flat_map(|run| run.first..run.end())
 }
 
 /// The run that holds a page, and which page of all runs it is.
@@ -140,20 +145,24 @@ pub(crate) struct Difference<'a> {
 }
 
 impl Image {
-    /// What a memory holds.
+    /// What a memory holds that is zero but for, at most, the pages in `touched`.
     ///
     /// # Errors
     /// `Internal` if there is no memory for it.
-    pub fn of(data: &[u8]) -> Result<Self> {
-        let pages = || {
-            (0..)
-                .zip(data.chunks(PAGE))
-                .filter(|(_, page)| !is_zero(page))
+    pub fn of(data: &[u8], touched: &[Run]) -> Result<Self> {
+        let bytes = |page: u64| {
+            let start = page as usize * PAGE;
+            data.get(start..(start + PAGE).min(data.len()))
+                .unwrap_or_default()
         };
+        let mut runs = Vec::new();
+        for page in pages_of(touched).filter(|page| !is_zero(bytes(*page))) {
+            Run::append(&mut runs, page);
+        }
         let mut builder = Builder::new(data.len() as u64);
-        builder.expect_bytes((pages().count() * PAGE) as u64);
-        for (page, bytes) in pages() {
-            builder.push_page(page, bytes)?;
+        builder.expect_bytes(runs.iter().map(|run| run.bytes() as u64).sum());
+        for page in pages_of(&runs) {
+            builder.push_page(page, bytes(page))?;
         }
         builder.finish()
     }
@@ -206,6 +215,15 @@ impl Image {
     /// The bytes of its own pages.
     pub fn own_bytes(&self) -> u64 {
         self.own.bytes()
+    }
+
+    /// Where that ends in a memory which shows its file; the rest of such a memory has none.
+    pub fn mapped_bytes(&self) -> u64 {
+        match &self.own.pages {
+            #[cfg(target_os = "linux")]
+            Pages::File(file) => file.mapped_bytes(),
+            Pages::Packed { .. } => self.len,
+        }
     }
 
     /// Whether a memory that it is put into copies little of it.
@@ -325,13 +343,9 @@ impl Image {
             }
             return Ok(Some(Arc::clone(root)));
         }
+        let touched = touched(context, memory);
         let data = memory.data_mut(context.as_context_mut());
-        for page in data.chunks_mut(PAGE) {
-            // What was never touched is not touched here.
-            if !is_zero(page) {
-                page.fill(0);
-            }
-        }
+        clear(data, &touched, 0);
         self.pages()
             .for_each(|(page, bytes)| write(data, page, bytes));
         Ok(None)

@@ -16,6 +16,7 @@ mod image;
 #[cfg(target_os = "linux")]
 mod pagemap;
 mod restore;
+mod touched;
 mod tracked;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub(crate) use capture::capture;
 pub(crate) use image::Image;
 pub(crate) use restore::apply;
+pub(crate) use touched::{clear, touched};
 pub(crate) use tracked::{Purpose, Tracked};
 
 use crate::error::{Error, Result};

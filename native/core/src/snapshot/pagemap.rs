@@ -1,4 +1,4 @@
-//! Which pages of a private mapping are no longer those of its file.
+//! Which pages of a private mapping are no longer those of its file, and which are there at all.
 
 use std::ops::Range;
 
@@ -14,6 +14,16 @@ const ENTRY: usize = 8;
 /// The indices, from the first of `addresses` on, of the machine's pages that have been written to;
 /// at least those. None if the system does not tell.
 pub(super) fn written(addresses: Range<usize>) -> Option<Vec<u64>> {
+    select(addresses, |entry| entry & OF_FILE == 0)
+}
+
+/// The indices of those that are in memory or on a disk instead: where there is no file, all that can
+/// be other than zero.
+pub(super) fn resident(addresses: Range<usize>) -> Option<Vec<u64>> {
+    select(addresses, |_| true)
+}
+
+fn select(addresses: Range<usize>, is_meant: impl Fn(u64) -> bool) -> Option<Vec<u64>> {
     let page = rustix::param::page_size();
     let file = open(
         c"/proc/self/pagemap",
@@ -23,7 +33,7 @@ pub(super) fn written(addresses: Range<usize>) -> Option<Vec<u64>> {
     .ok()?;
     let first = addresses.start / page;
     let last = addresses.end.div_ceil(page);
-    let mut written = Vec::new();
+    let mut selected = Vec::new();
     let mut buffer = vec![0; (last - first).min(8192) * ENTRY];
     let mut next = first;
     while next < last {
@@ -35,11 +45,11 @@ pub(super) fn written(addresses: Range<usize>) -> Option<Vec<u64>> {
         }
         for entry in entries {
             let entry = u64::from_ne_bytes(entry.try_into().ok()?);
-            if entry & (PRESENT | SWAPPED) != 0 && entry & OF_FILE == 0 {
-                written.push((next - first) as u64);
+            if entry & (PRESENT | SWAPPED) != 0 && is_meant(entry) {
+                selected.push((next - first) as u64);
             }
             next += 1;
         }
     }
-    Some(written)
+    Some(selected)
 }

@@ -7,6 +7,7 @@ use wasmtime::{AsContext, Memory};
 
 use super::PAGE;
 use super::image::Image;
+use super::touched::touched;
 use crate::error::Result;
 use crate::store::Context;
 
@@ -67,14 +68,20 @@ impl Tracked {
             if !purpose.renews(&tracked.image, &image) {
                 return Ok((Arc::new(image), Some(tracked)));
             }
-            return Self::share(image.complete()?, context, memory);
+            return Self::share(Some(tracked), image.complete()?, context, memory);
         }
-        let image = Image::of(data)?;
-        Self::share(image, context, memory)
+        let image = Image::of(data, &touched(context, memory))?;
+        Self::share(None, image, context, memory)
     }
 
-    /// Has the memory share the pages of an image of it.
+    /// The image, if the memory is where it was mapped.
+    pub fn at(&self, address: usize) -> Option<&Arc<Image>> {
+        (self.address == address).then_some(&self.image)
+    }
+
+    /// Has the memory share the pages of an image of it; else it stays a mapping of what it was.
     fn share(
+        before: Option<Self>,
         image: Image,
         context: &mut Context<'_>,
         memory: Memory,
@@ -82,7 +89,7 @@ impl Tracked {
         let image = Arc::new(image);
         let mapped = image.map_over(context, memory)?;
         let tracked = mapped.then(|| Self::new(Arc::clone(&image), context, memory));
-        Ok((image, tracked))
+        Ok((image, tracked.or(before)))
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Binding, Context, Functions, Instantiate, StoreData, frames, imports
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::natives::{self, Native};
-use crate::snapshot::{self, Purpose, Tracked};
+use crate::snapshot::{self, Image, Purpose, Tracked};
 use crate::value::FuncRef;
 use crate::wasi::{WasiConfig, WasiState, Width};
 use crate::wasi_host::{HostWasi, HostWorld};
@@ -279,6 +279,14 @@ pub(crate) fn tracked(context: &Context<'_>, instance: usize, memory: u32) -> Op
         .tracked
         .get(&memory)
         .cloned()
+}
+
+/// What the memory at that address is a mapping of.
+pub(crate) fn tracked_at<'a>(context: &'a Context<'_>, address: usize) -> Option<&'a Arc<Image>> {
+    let instances = context.data().instances.iter().flatten();
+    instances
+        .flat_map(|state| state.tracked.values())
+        .find_map(|tracked| tracked.at(address))
 }
 
 pub(crate) fn set_tracked(

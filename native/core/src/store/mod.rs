@@ -37,7 +37,7 @@ use instances::InstanceState;
 pub(crate) use instances::{
     export_at as instance_export_at, module as instance_module,
     set_tracked as set_instance_tracked, set_wasi_state as set_instance_wasi,
-    tracked as instance_tracked, wasi_state as instance_wasi,
+    tracked as instance_tracked, tracked_at, wasi_state as instance_wasi,
 };
 use port::Port;
 

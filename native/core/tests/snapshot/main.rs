@@ -9,3 +9,4 @@ mod incremental;
 #[cfg(target_os = "linux")]
 mod mappings;
 mod restore;
+mod touched;
