@@ -13,6 +13,8 @@ pub struct Layout {
     pub dropped_elements: Vec<Item>,
     /// The functions that something may refer to. They come last among the exports.
     pub functions: Vec<Item>,
+    /// Whether there are functions that something may refer to, but too many to have them here.
+    pub functions_unlisted: bool,
     /// The export that drops what is flagged.
     pub drop: Option<usize>,
     /// The export to be called once the instance is made.
@@ -51,6 +53,7 @@ impl Layout {
                 Internal::DroppedElement(index) => layout.dropped_elements.push(item(index)),
                 Internal::Func(index) => layout.functions.push(item(index)),
                 Internal::Drop => layout.drop = Some(export),
+                Internal::Unlisted => layout.functions_unlisted = true,
                 Internal::Start => layout.start = Some(export),
             }
         }

@@ -4,7 +4,8 @@
 //! does not export, and in which of its segments it has dropped. This pass adds an export for each
 //! item under a reserved name. References are told apart by the functions they refer to, so the
 //! functions that a reference can be made to are exported as well, where there is a place that can
-//! hold one. No index changes, and no code but that which drops segments.
+//! hold one. Where these are so many, of so many parameters, that the module would be refused for its
+//! exports, a single one of them stands for all. No index changes, and no code but that which drops segments.
 //!
 //! The start function is exported instead of run: an instance whose state is to be restored must
 //! not run it.
@@ -23,6 +24,7 @@ use wasmparser::{
 
 use super::drops::{self, Segment};
 use super::sections::{Edit, Section, Sections, encode_len, rewrite, slice};
+use super::type_sizes::TypeSizes;
 use super::{LoadError, require_module};
 
 /// How the name of each added export begins. No module may export such a name itself.
@@ -56,6 +58,8 @@ pub enum Internal {
     Start,
     /// A function that something may refer to.
     Func(u32),
+    /// One of the functions that something may refer to, where these are not exported.
+    Unlisted,
 }
 
 impl Internal {
@@ -79,6 +83,7 @@ impl Internal {
             None => match rest {
                 "drop" => Self::Drop,
                 "start" => Self::Start,
+                "unlisted" => Self::Unlisted,
                 _ => return None,
             },
         };
@@ -97,7 +102,7 @@ impl Internal {
             Self::Memory(_) => ExportKind::Memory,
             Self::Global(_) | Self::DroppedData(_) | Self::DroppedElement(_) => ExportKind::Global,
             Self::Table(_) => ExportKind::Table,
-            Self::Drop | Self::Start | Self::Func(_) => ExportKind::Func,
+            Self::Drop | Self::Start | Self::Func(_) | Self::Unlisted => ExportKind::Func,
         }
     }
 }
@@ -114,6 +119,7 @@ impl fmt::Display for Internal {
             Self::Func(index) => ("func", index),
             Self::Drop => return write!(f, "{RESERVED_PREFIX}drop"),
             Self::Start => return write!(f, "{RESERVED_PREFIX}start"),
+            Self::Unlisted => return write!(f, "{RESERVED_PREFIX}unlisted"),
         };
         write!(f, "{RESERVED_PREFIX}{kind}/{index}")
     }
@@ -257,6 +263,7 @@ struct Survey<'a> {
     referable: BTreeSet<u32>,
     /// Whether a reference to a function can be put somewhere.
     holds_functions: bool,
+    type_sizes: TypeSizes,
     own_exports: u32,
     /// The encoded exports without their number.
     own_export_entries: &'a [u8],
@@ -269,6 +276,9 @@ impl<'a> Survey<'a> {
             let payload = payload?;
             survey.sections.note(&payload);
             match payload {
+                Payload::TypeSection(types) => survey.type_sizes.types(types)?,
+                Payload::FunctionSection(functions) => survey.type_sizes.functions(functions)?,
+                Payload::TagSection(tags) => survey.type_sizes.tags(tags)?,
                 Payload::ImportSection(imports) => survey.imports(imports)?,
                 Payload::TableSection(tables) => survey.tables(tables)?,
                 Payload::MemorySection(memories) => survey.memories += count(memories)?,
@@ -284,7 +294,9 @@ impl<'a> Survey<'a> {
 
     fn imports(&mut self, imports: ImportSectionReader<'_>) -> Result<(), LoadError> {
         for import in imports.into_imports() {
-            match import?.ty {
+            let ty = import?.ty;
+            self.type_sizes.import(ty);
+            match ty {
                 TypeRef::Memory(_) => self.memories += 1,
                 TypeRef::Table(table) => self.table(table.element_type),
                 TypeRef::Global(global) => self.global(global),
@@ -383,6 +395,7 @@ impl<'a> Survey<'a> {
                     name: export.name.to_owned(),
                 });
             }
+            self.type_sizes.export(export.kind, export.index);
             if export.kind == ExternalKind::Func {
                 self.referable.insert(export.index);
             }
@@ -415,8 +428,14 @@ impl<'a> Survey<'a> {
         internals.extend(noted);
         internals.extend(self.start.map(|index| (Internal::Start, index)));
         if self.holds_functions {
-            let functions = self.referable.iter().copied();
-            internals.extend(functions.map(|index| (Internal::Func(index), index)));
+            let functions = || self.referable.iter().copied();
+            // The one to start with and the one to drop segments are without parameters.
+            if self.type_sizes.have_room(internals.len() + 2, functions()) {
+                internals.extend(functions().map(|index| (Internal::Func(index), index)));
+            } else {
+                let one = functions().min_by_key(|index| self.type_sizes.of_function(*index));
+                internals.extend(one.map(|index| (Internal::Unlisted, index)));
+            }
         }
         internals
     }

@@ -16,6 +16,7 @@ pub mod long_operations;
 mod nesting;
 mod sections;
 mod size;
+mod type_sizes;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -194,6 +194,11 @@ impl Source<'_, '_> {
     fn function(&mut self, func: Func, place: impl Fn() -> String) -> Result<Reference> {
         match self.functions.index(self.context, func) {
             Some(index) => Ok(Reference::Func(index)),
+            None if self.functions.are_unlisted() => refuse(format!(
+                "{}, one of more functions than can be told apart: the module's exports and functions in \
+                 tables have too many parameters in all",
+                place()
+            )),
             None => refuse(format!("{}, a function of another instance", place())),
         }
     }

@@ -15,11 +15,17 @@ use crate::error::{Error, Result};
 pub(crate) struct Functions {
     by_index: HashMap<u32, Func, RandomState>,
     by_reference: HashMap<usize, u32, RandomState>,
+    unlisted: bool,
 }
 
 impl Functions {
     pub fn get(&self, index: u32) -> Option<Func> {
         self.by_index.get(&index).copied()
+    }
+
+    /// Whether there are others, which are not known.
+    pub fn are_unlisted(&self) -> bool {
+        self.unlisted
     }
 
     /// None if it is no function of this instance.
@@ -40,7 +46,10 @@ pub(crate) fn functions(context: &mut Context<'_>, instance: usize) -> Result<Ar
         return Ok(Arc::clone(functions));
     }
     let module = Arc::clone(&known.module);
-    let mut functions = Functions::default();
+    let mut functions = Functions {
+        unlisted: module.layout().functions_unlisted,
+        ..Functions::default()
+    };
     for item in &module.layout().functions {
         let Some(Extern::Func(func)) = export_at(context, instance, item.export) else {
             return Err(Error::internal("the instance lacks a function"));

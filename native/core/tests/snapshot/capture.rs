@@ -127,3 +127,49 @@ fn a_memory_that_was_written_from_outside_is_captured_anew() {
         .expect("in bounds");
     assert!(*guest.capture() != *before);
 }
+
+/// A module with ten functions in a table and an export of so many names, each of a thousand
+/// parameters.
+fn with_large_functions(names: usize) -> String {
+    format!(
+        r#"(module
+             (type $large (func (param {})))
+             (table $table 10 funcref)
+             (elem (i32.const 0) func {})
+             {}
+             (func (export "clear")
+               (table.fill $table (i32.const 0) (ref.null func) (i32.const 10)))
+             (func (export "f") (result i32) (i32.const 5))
+             (func {} (type $large)))"#,
+        "i32 ".repeat(1000),
+        (0..10).fold(String::new(), |all, f| all + &format!("$f{f} ")),
+        (0..10).fold(String::new(), |all, f| all
+            + &format!("(func $f{f} (type $large))")),
+        (0..names).fold(String::new(), |all, name| all
+            + &format!("(export \"{name}\")")),
+    )
+}
+
+#[test]
+fn functions_in_tables_are_part_of_the_state_however_many_parameters_there_are() {
+    let mut guest = Guest::start(&with_large_functions(980));
+    let snapshot = guest.snapshot(Compression::None);
+    let state = guest.decode(&snapshot).expect("a state");
+    Guest::restore(&guest.module, state).expect("an instance");
+}
+
+/// Were these exported, to be told apart, the module would have too many parameters to be valid.
+#[test]
+fn functions_that_cannot_be_told_apart_are_named_while_they_are_in_a_table() {
+    let mut guest = Guest::start(&with_large_functions(990));
+    assert_eq!(guest.outcome("f", &[]), "[i32 5]");
+    let why = guest.refusal();
+    assert!(
+        why.starts_with("element 0 of table 0, one of more functions than can be told apart"),
+        "{why}"
+    );
+    guest.outcome("clear", &[]);
+    for mut copy in [guest.fork(), guest.restart()] {
+        assert_eq!(copy.outcome("f", &[]), "[i32 5]");
+    }
+}
