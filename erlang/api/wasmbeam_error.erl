@@ -79,6 +79,9 @@ format({Class, #{message := Message} = Info}) ->
 
 detail(stacktrace, Stack) ->
     [io_lib:format("~n    in ~0tP", [Entry, ?DEPTH]) || Entry <- Stack];
+%% The digits of a number of a million bits take seconds.
+detail(Key, Value) when is_integer(Value), abs(Value) >= 1 bsl 256 ->
+    io_lib:format("~n  ~ts: a number of more than 256 bits", [Key]);
 detail(Key, Value) ->
     io_lib:format("~n  ~ts: ~0tP", [Key, Value, ?DEPTH]).
 

@@ -81,6 +81,15 @@ any_value_can_be_rendered_test() ->
             fun(_) -> error(Term) end}}}))))
      || Term <- [<<255, 254>>, "grüße", [0, 16#10ffff], lists:seq(1, 100000), <<"∑"/utf8>>]].
 
+numbers_of_any_size_are_rendered_shortly_test() ->
+    {ok, I} = wasmbeam:start(<<"(module)">>),
+    [begin
+         {error, {bad_argument, _}} = Error = wasmbeam:global_set(I, Number, 1),
+         Text = wasmbeam:format_error(Error),
+         ?assertMatch({_, _}, binary:match(Text, <<"value: a number of more than 256 bits">>)),
+         ?assert(byte_size(Text) < 1000)
+     end || Number <- [1 bsl 256, -(1 bsl 256), 1 bsl 20000000]].
+
 names_that_are_no_words_can_be_rendered_test() ->
     I = instance(),
     [?assert(is_binary(wasmbeam:format_error(wasmbeam:call(I, Name, []))))
