@@ -29,7 +29,7 @@ skipped_of() {
         # What makes calls by the ten thousand would take hours.
         wasi | emscripten_syscalls) echo hostile model codec bounded_number nothing_that_a_guest ;;
         # What a guest does out of bounds is found there, too.
-        engine) echo a_trap_on_a_foreign_thread ;;
+        engine) echo a_trap_on_a_foreign_thread they_trap_out_of_bounds ;;
         # And so it is in guests that chance makes.
         snapshot) echo damaged equivalence generated can_grow has_moved ;;
         # Large modules take too long.

@@ -133,6 +133,10 @@ large_arguments_keep_no_scheduler(Config) ->
         ])
     end).
 
+%% About the largest integer that there is: Erlang/OTP 29 has a limit that is lower than others'.
+largest([Bits | Fewer]) ->
+    try 1 bsl Bits catch error:system_limit -> largest(Fewer) end.
+
 names_and_numbers_of_any_size_keep_no_scheduler(Config) ->
     child_vm:run(Config, fun() ->
         {ok, I} = wasmbeam:start(<<"(module (memory (export \"m\") 1) (table (export \"t\") 1 funcref)
@@ -141,8 +145,7 @@ names_and_numbers_of_any_size_keep_no_scheduler(Config) ->
         Unknown = fun({error, {unknown_export, #{name := Shown, message := Message}}}) ->
             ?assert(byte_size(Shown) < 1000 andalso byte_size(Message) < 1000)
         end,
-        %% The largest that Erlang/OTP 25 has.
-        Number = 1 bsl 33000000,
+        Number = largest([33000000, 4000000]),
         Bad = fun({error, {Class, _}}) -> ?assert(lists:member(Class, [bad_argument, out_of_bounds, limit])) end,
         all_quick([
             {call, fun() -> Unknown(wasmbeam:call(I, Name, [])) end},
