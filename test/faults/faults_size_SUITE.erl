@@ -19,7 +19,8 @@
     long_lines_of_processes_keep_no_scheduler/1,
     worlds_and_lines_of_output_keep_no_scheduler/1,
     many_and_large_files_keep_no_scheduler/1,
-    long_operations_of_a_guest_keep_no_scheduler/1
+    long_operations_of_a_guest_keep_no_scheduler/1,
+    the_deepest_trees_of_files_take_less_than_half_of_a_stack/1
 ]).
 
 %% Milliseconds. What is meant is one; the rest is for slow machines.
@@ -380,3 +381,44 @@ reported(Pid) ->
     after 0 ->
         []
     end.
+
+%% What is bounded in depth may be handled by recursion, but on the stacks that schedulers have.
+the_deepest_trees_of_files_take_less_than_half_of_a_stack(Config) ->
+    {priv_dir, PrivDir} = lists:keyfind(priv_dir, 1, Config),
+    Folder = list_to_binary(filename:join(PrivDir, "deep")),
+    Levels = 240,
+    child_vm:run(Config, fun() ->
+        Image = <<"(module (memory (export \"m\") 1))">>,
+        {ok, Module} = wasmbeam:compile(Image),
+        Deep = lists:foldl(fun(_, Tree) -> #{<<"d">> => Tree} end, #{<<"f">> => <<"x">>},
+                           lists:seq(1, Levels)),
+        {ok, I} = wasmbeam:start(Module, #{wasi => #{fs => Deep}}),
+        {ok, Deep} = wasmbeam:fs_get(I),
+        {ok, Snapshot} = wasmbeam:serialize(I),
+        {ok, Restored} = wasmbeam:restore(Module, Snapshot, #{}),
+        {ok, Deep} = wasmbeam:fs_get(Restored),
+        {ok, Fork} = wasmbeam:fork(I),
+        ok = wasmbeam:reset(I),
+        ok = wasmbeam:fs_put(Fork, #{}),
+        [{error, {bad_argument, _}} = wasmbeam:start(Module, #{wasi => #{fs => Wrong}})
+         || Wrong <- [#{<<"d">> => Deep, <<"e">> => #{<<"d">> => tenfold(Deep)}}]],
+        Mounted = fun() ->
+            Files = #{<<"m">> => {dir, Folder, rw}},
+            {ok, M} = wasmbeam:start(Module, #{wasi => #{fs => Files}}),
+            M
+        end,
+        ok = filelib:ensure_dir(<<Folder/binary, "/x">>),
+        Names = lists:join("/", ["m" | lists:duplicate(Levels, "d")]),
+        Path = iolist_to_binary([Names, "/f"]),
+        First = Mounted(),
+        ok = wasmbeam:fs_write(First, Path, <<"y">>),
+        ok = wasmbeam:fs_sync(First),
+        Second = Mounted(),
+        {ok, <<"y">>} = wasmbeam:fs_read(Second, Path),
+        ok = wasmbeam:fs_remove(Second, <<"m/d">>),
+        ok = wasmbeam:fs_sync(Second),
+        {ok, []} = file:list_dir(Folder)
+    end, #{args => ["+sss", "20", "+sssdcpu", "20", "+sssdio", "20"]}).
+
+tenfold(Tree) ->
+    lists:foldl(fun(_, Inner) -> #{<<"d">> => Inner} end, Tree, lists:seq(1, 2000)).

@@ -378,32 +378,69 @@ fn is_system(term: Term<'_>) -> bool {
     term.decode::<Atom>().is_ok_and(|a| a == atoms::system())
 }
 
-/// More than any filesystem takes, and little enough for the stack of a dirty scheduler.
+/// More than any filesystem takes.
 const MAX_DEPTH: usize = 300;
 
-/// Reads a tree of files: a map for a directory, a binary for a file, `{symlink, Target}`.
-pub fn node(term: Term<'_>) -> Result<Node, Failure<'_>> {
-    node_at(term, 0)
+/// A directory that is being read.
+struct Open<'a> {
+    name: Vec<u8>,
+    entries: MapIterator<'a>,
+    directory: BTreeMap<Vec<u8>, Node>,
 }
 
-fn node_at(term: Term<'_>, depth: usize) -> Result<Node, Failure<'_>> {
-    if depth > MAX_DEPTH {
-        return Err(Failure::Core(Error::BadArgument {
-            message: format!("the tree of files is more than {MAX_DEPTH} directories deep"),
-        }));
-    }
-    if let Ok(bytes) = term.decode::<Binary>() {
-        return Ok(Node::File(bytes.to_vec()));
-    }
-    if let Some(entries) = MapIterator::new(term) {
-        let mut directory = BTreeMap::new();
-        for (name, entry) in entries {
+/// Reads a tree of files: a map for a directory, a binary for a file, `{symlink, Target}`.
+///
+/// Not by recursion: the stack of a scheduler is small.
+pub fn node(term: Term<'_>) -> Result<Node, Failure<'_>> {
+    // From the root down.
+    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut given = Some((Vec::new(), term));
+    loop {
+        let made = match given.take() {
+            Some((name, term)) => match MapIterator::new(term) {
+                Some(_) if open.len() > MAX_DEPTH => {
+                    return Err(Failure::Core(Error::BadArgument {
+                        message: format!(
+                            "the tree of files is more than {MAX_DEPTH} directories deep"
+                        ),
+                    }));
+                }
+                Some(entries) => {
+                    open.push(Open {
+                        name,
+                        entries,
+                        directory: BTreeMap::new(),
+                    });
+                    None
+                }
+                None => Some((name, leaf(term)?)),
+            },
+            // The last directory has no more entries.
+            None => open.pop().map(|ended| {
+                let node = Node::Directory(ended.directory);
+                (ended.name, node)
+            }),
+        };
+        let Some(last) = open.last_mut() else {
+            return made
+                .map(|(_, root)| root)
+                .ok_or_else(|| Failure::bad("a tree of files", term));
+        };
+        if let Some((name, node)) = made {
+            last.directory.insert(name, node);
+        }
+        if let Some((name, entry)) = last.entries.next() {
             let name: Binary = name
                 .decode()
                 .map_err(|_| Failure::bad("the name of a file, as a binary", name))?;
-            directory.insert(name.to_vec(), node_at(entry, depth + 1)?);
+            given = Some((name.to_vec(), entry));
         }
-        return Ok(Node::Directory(directory));
+    }
+}
+
+fn leaf(term: Term<'_>) -> Result<Node, Failure<'_>> {
+    if let Ok(bytes) = term.decode::<Binary>() {
+        return Ok(Node::File(bytes.to_vec()));
     }
     if let Ok((tag, target)) = term.decode::<(Atom, Binary)>()
         && tag == atoms::symlink()
@@ -422,10 +459,10 @@ pub fn encode_node<'a>(env: Env<'a>, node: &Node) -> Term<'a> {
         Node::File(bytes) => term::binary(env, bytes),
         Node::Symlink(target) => (atoms::symlink(), term::Bytes(target)).encode(env),
         Node::Directory(entries) => {
-            let pairs: Vec<_> = entries
-                .iter()
-                .map(|(name, entry)| (term::binary(env, name), encode_node(env, entry)))
-                .collect();
+            let mut pairs = Vec::with_capacity(entries.len());
+            for (name, entry) in entries {
+                pairs.push((term::binary(env, name), encode_node(env, entry)));
+            }
             term::map(env, &pairs)
         }
     }

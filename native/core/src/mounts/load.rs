@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -69,22 +69,7 @@ fn node(
     room: &mut Room,
     depth: usize,
 ) -> Result<Option<Node>> {
-    let found = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)
-        .and_then(|stat| open(&parent, name, FileType::from_raw_mode(stat.st_mode)));
-    let opened = match found {
-        Ok(opened) => opened,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(errno) => return Err(FolderError::new(path, errno)),
-    };
-    if matches!(opened, Opened::Other) {
-        return Ok(None);
-    }
-    check_name(name).map_err(|_| FolderError::new(path, "a name that no guest can have"))?;
-    room.files = room
-        .files
-        .checked_sub(1)
-        .ok_or_else(|| FolderError::new(path, "more files than the quota allows"))?;
-    match opened {
+    match look(parent.as_fd(), name, path, room)? {
         Opened::Directory(fd) => directory(fd, path, room, depth + 1).map(Some),
         Opened::File(fd) => file(fd, path, room).map(Some),
         Opened::Symlink(target) => {
@@ -93,6 +78,28 @@ fn node(
         }
         Opened::Other => Ok(None),
     }
+}
+
+/// Opens an entry that there is room for. Not a part of the functions that call each other for each
+/// level: what it needs of the stack is needed once.
+#[inline(never)]
+fn look(parent: BorrowedFd<'_>, name: &[u8], path: &Path, room: &mut Room) -> Result<Opened> {
+    let found = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+        .and_then(|stat| open(parent, name, FileType::from_raw_mode(stat.st_mode)));
+    let opened = match found {
+        Ok(opened) => opened,
+        Err(Errno::NOENT) => return Ok(Opened::Other),
+        Err(errno) => return Err(FolderError::new(path, errno)),
+    };
+    if matches!(opened, Opened::Other) {
+        return Ok(opened);
+    }
+    check_name(name).map_err(|_| FolderError::new(path, "a name that no guest can have"))?;
+    room.files = room
+        .files
+        .checked_sub(1)
+        .ok_or_else(|| FolderError::new(path, "more files than the quota allows"))?;
+    Ok(opened)
 }
 
 enum Opened {
@@ -125,6 +132,7 @@ fn open(parent: impl AsFd, name: &[u8], file_type: FileType) -> rustix::io::Resu
     }
 }
 
+#[inline(never)]
 fn file(fd: OwnedFd, path: &Path, room: &mut Room) -> Result<Node> {
     let failed = |error: std::io::Error| FolderError::new(path, error);
     let mut bytes = Vec::new();

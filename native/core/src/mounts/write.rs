@@ -89,10 +89,7 @@ fn entry(
             Some(_) => gone(unlinkat(parent, name, AtFlags::empty())).map_err(failed),
             None => Ok(()),
         },
-        (Kind::Symlink(target), _) => replace(parent, name, |temporary| {
-            symlinkat(&**target, parent, temporary)
-        })
-        .map_err(failed),
+        (Kind::Symlink(target), _) => link(parent, name, target).map_err(failed),
     }
 }
 
@@ -117,6 +114,9 @@ fn same((old, old_id): Place<'_>, (now, id): Place<'_>) -> bool {
     }
 }
 
+// What these need of the stack is needed once, and not for each level of a tree.
+
+#[inline(never)]
 fn open_or_make(parent: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
     match openat(parent, name, OPEN_DIRECTORY, Mode::empty()) {
         Err(Errno::NOENT) => {
@@ -125,6 +125,13 @@ fn open_or_make(parent: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
         }
         opened => opened,
     }
+}
+
+#[inline(never)]
+fn link(parent: &OwnedFd, name: &[u8], target: &[u8]) -> rustix::io::Result<()> {
+    replace(parent, name, |temporary| {
+        symlinkat(target, parent, temporary)
+    })
 }
 
 /// Whether a link could lead out of the folder: `..` is allowed only at its beginning, and only as
@@ -140,6 +147,7 @@ fn leads_out(target: &[u8], depth: usize) -> bool {
 }
 
 /// Puts a whole new file in place of what is there.
+#[inline(never)]
 fn file(parent: &OwnedFd, name: &[u8], content: &Content) -> std::io::Result<()> {
     const PIECE: usize = 64 << 10;
     let mode = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
