@@ -107,38 +107,24 @@ whoever_leaves_the_line_the_others_keep_their_order_test() ->
      end || Call = {Next, _} <- Waiting -- Left].
 
 those_who_wait_for_a_stopped_instance_of_a_shared_store_are_told_test() ->
-    I = start(#{}),
-    {ok, J} = wasmbeam:start(<<"(module (func (export \"two\") (result i32) i32.const 2))">>,
-                             #{store => I}),
-    First = {Pid, _} = at_gate(I),
-    Doomed = living(I, 1, fun() -> wasmbeam:call(J, <<"two">>, []) end),
-    Other = enqueue(I, <<"answer">>, [], #{}, 2),
-    ok = wasmbeam:stop(J),
-    wasmbeam_fixture:open(Pid),
-    ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
-    ?assertMatch({error, {stopped, _}}, told(Doomed)),
-    ?assertEqual({ok, [42]}, wasmbeam_fixture:result(Other)).
+    stopped_while_waiting(<<"(module (func (export \"two\") (result i32) i32.const 2))">>,
+                          fun(J) -> wasmbeam:call(J, <<"two">>, []) end).
 
 those_who_wait_to_reset_a_stopped_instance_of_a_shared_store_make_room_test() ->
-    I = start(#{}),
-    {ok, J} = wasmbeam:start(<<"(module)">>, #{store => I}),
-    First = {Pid, _} = at_gate(I),
-    Doomed = living(I, 1, fun() -> wasmbeam:reset(J) end),
-    Other = enqueue(I, <<"answer">>, [], #{}, 2),
-    ok = wasmbeam:stop(J),
-    wasmbeam_fixture:open(Pid),
-    ?assertEqual({ok, []}, wasmbeam_fixture:result(First)),
-    ?assertMatch({error, {stopped, _}}, told(Doomed)),
-    ?assertEqual({ok, [42]}, wasmbeam_fixture:result(Other)).
+    stopped_while_waiting(<<"(module)">>, fun wasmbeam:reset/1).
 
 those_whose_exporter_stops_while_they_wait_to_start_make_room_test() ->
-    I = start(#{}),
-    {ok, J} = wasmbeam:start(<<"(module (func (export \"two\")))">>, #{store => I}),
-    First = {Pid, _} = at_gate(I),
     Importer = <<"(module (import \"j\" \"two\" (func)))">>,
-    Doomed = living(I, 1, fun() ->
-        wasmbeam:start(Importer, #{imports => #{<<"j">> => J}})
-    end),
+    stopped_while_waiting(<<"(module (func (export \"two\")))">>,
+                          fun(J) -> wasmbeam:start(Importer, #{imports => #{<<"j">> => J}}) end).
+
+%% A process waits to use an instance of a shared store, which is stopped meanwhile: it is told, and the
+%% next in line has its turn.
+stopped_while_waiting(Text, Use) ->
+    I = start(#{}),
+    {ok, J} = wasmbeam:start(Text, #{store => I}),
+    First = {Pid, _} = at_gate(I),
+    Doomed = living(I, 1, fun() -> Use(J) end),
     Other = enqueue(I, <<"answer">>, [], #{}, 2),
     ok = wasmbeam:stop(J),
     wasmbeam_fixture:open(Pid),

@@ -75,9 +75,7 @@ impl HostWorld {
             Err(Failure::Error(error)) => Err(error),
         }
     }
-}
 
-impl HostWorld {
     /// As [`call`](Self::call), on this thread, however long the disk takes.
     pub(crate) fn call_in_place(
         &mut self,
