@@ -830,11 +830,7 @@ memory_write(Instance, Offset, Bytes) ->
 -spec memory_write(instance(), non_neg_integer(), iodata(), memory_options()) ->
     ok | {error, error_reason()}.
 memory_write(Instance, Offset, Bytes, Options) when is_list(Bytes) ->
-    try iolist_to_binary(Bytes) of
-        Binary -> memory_write(Instance, Offset, Binary, Options)
-    catch
-        error:badarg -> bad_argument("bytes, as iodata", Bytes)
-    end;
+    with_bytes(Bytes, fun(Binary) -> memory_write(Instance, Offset, Binary, Options) end);
 memory_write(Instance, Offset, Bytes, Options) when byte_size(Bytes) >= ?MANY_BYTES ->
     Answer = memory(Instance, Options, fun(Ref, Memory) ->
         wasmbeam_nif:memory_write_dirty(Ref, Memory, Offset, Bytes)
@@ -931,11 +927,7 @@ fs_read(Instance, Path) ->
 -spec fs_write(instance(), path(), iodata() | wasmbeam_wasi:tree() | {symlink, binary()}) ->
     ok | {error, error_reason()}.
 fs_write(Instance, Path, Contents) when is_list(Contents) ->
-    try iolist_to_binary(Contents) of
-        Bytes -> fs_write(Instance, Path, Bytes)
-    catch
-        error:badarg -> bad_argument("bytes, as iodata", Contents)
-    end;
+    with_bytes(Contents, fun(Bytes) -> fs_write(Instance, Path, Bytes) end);
 fs_write(Instance, Path, Contents) ->
     at_path(Instance, Path, fun(Ref, P) -> wasmbeam_nif:fs_write(Ref, P, Contents) end).
 
@@ -1026,6 +1018,13 @@ memory(Instance, Options, Access) ->
             access(Instance, fun(Ref) -> Access(Ref, Memory) end);
         {error, _} = Error ->
             Error
+    end.
+
+with_bytes(Data, Use) ->
+    try iolist_to_binary(Data) of
+        Bytes -> Use(Bytes)
+    catch
+        error:badarg -> bad_argument("bytes, as iodata", Data)
     end.
 
 table(Instance, Table, Access) ->

@@ -1,7 +1,7 @@
 %% @doc The errors of wasmbeam: how they are made and shown.
 -module(wasmbeam_error).
 
--export([reason/2, reason/3, bad_argument/2, exception/2, normalize/1, format/1]).
+-export([reason/2, reason/3, bad_argument/2, exception/2, digits/1, normalize/1, format/1]).
 
 -export_type([failure/0]).
 
@@ -31,6 +31,11 @@ reason(Class, Message, Info) ->
 bad_argument(Expected, Value) ->
     {error, reason(bad_argument, ["expected ", Expected],
                    #{expected => unicode:characters_to_binary(Expected), value => Value})}.
+
+%% @doc A number as people read it: the digits of one of a million bits take a scheduler seconds.
+-spec digits(integer()) -> string().
+digits(Number) when abs(Number) < 1 bsl 256 -> integer_to_list(Number);
+digits(_) -> "a number of more than 256 bits".
 
 %% @doc What an exception is to people, one of Elixir by its own message.
 -spec exception(error | exit | throw, term()) -> unicode:chardata().
@@ -79,9 +84,8 @@ format({Class, #{message := Message} = Info}) ->
 
 detail(stacktrace, Stack) ->
     [io_lib:format("~n    in ~0tP", [Entry, ?DEPTH]) || Entry <- Stack];
-%% The digits of a number of a million bits take seconds.
-detail(Key, Value) when is_integer(Value), abs(Value) >= 1 bsl 256 ->
-    io_lib:format("~n  ~ts: a number of more than 256 bits", [Key]);
+detail(Key, Value) when is_integer(Value) ->
+    io_lib:format("~n  ~ts: ~ts", [Key, digits(Value)]);
 detail(Key, Value) ->
     io_lib:format("~n  ~ts: ~0tP", [Key, Value, ?DEPTH]).
 

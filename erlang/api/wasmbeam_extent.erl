@@ -14,7 +14,7 @@ within(What, Offset, Size, {error, {out_of_bounds, #{size := Known, bound := Bou
         when Offset < 0; Offset >= ?END; Size >= ?END ->
     Given = max(Known, Size),
     Message = io_lib:format("~ts + ~ts is out of bounds of a ~ts of ~b",
-                            [digits(Offset), digits(Given), What, Bound]),
+                            [wasmbeam_error:digits(Offset), wasmbeam_error:digits(Given), What, Bound]),
     {error, wasmbeam_error:reason(out_of_bounds, Message, Info#{offset := Offset, size := Given})};
 within(_What, _Offset, _Size, Answer) ->
     Answer.
@@ -27,14 +27,10 @@ growth(By, Grow) when is_integer(By), By > ?FAR ->
                 when not is_map_key(scope, Info) ->
             Requested = Known - ?FAR + By,
             Message = io_lib:format("limit of ~b ~ts exceeded (asked for ~ts)",
-                                    [Limit, What, digits(Requested)]),
+                                    [Limit, What, wasmbeam_error:digits(Requested)]),
             {error, wasmbeam_error:reason(limit, Message, Info#{requested := Requested})};
         Answer ->
             Answer
     end;
 growth(By, Grow) ->
     Grow(By).
-
-%% The digits of a number of a million bits take a scheduler seconds.
-digits(Number) when abs(Number) < 1 bsl 256 -> integer_to_list(Number);
-digits(_) -> "a number of more than 256 bits".
